@@ -1,0 +1,49 @@
+package kernel
+
+import (
+	"sync"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
+)
+
+// packs keeps the packed copies of a frozen weight: one for products with the matrix, one for products with its transpose. Every
+// graph that uses the weight shares them, and each is made when it is first asked for.
+type packs struct {
+	once [2]sync.Once
+	b    [2]*cpu.PackedB
+}
+
+// Freeze declares that t never changes again, so that kernels may keep packed copies of it. Call it before the tensor is used.
+func (t *Tensor) Freeze() *Tensor {
+	if t.packs == nil {
+		t.packs = new(packs)
+	}
+	return t
+}
+
+// Frozen reports whether Freeze was called.
+func (t *Tensor) Frozen() bool { return t.packs != nil }
+
+// packed returns the frozen matrix t (or its transpose) packed as the right operand of a product.
+func (t *Tensor) packed(transpose bool) *cpu.PackedB {
+	i := 0
+	if transpose {
+		i = 1
+	}
+	t.packs.once[i].Do(func() { t.packs.b[i] = cpu.PackB(t.Weights(), transpose) })
+	return t.packs.b[i]
+}
+
+// mulWeight computes c = alpha·a·op(W) + beta·c, where op(W) is W or its transpose, through the packed copy when W is frozen.
+// A weight that is not frozen is trained and therefore F32.
+func mulWeight(alpha float32, a cpu.Mat, w *Tensor, transpose bool, beta float32, c cpu.Mat) {
+	if w.Frozen() {
+		cpu.GemmPacked(alpha, a, w.packed(transpose), beta, c)
+		return
+	}
+	m := w.Mat()
+	if transpose {
+		m = m.T()
+	}
+	cpu.Gemm(alpha, a, m, beta, c)
+}

@@ -1,0 +1,113 @@
+package graph
+
+import (
+	"fmt"
+	"time"
+
+	G "gorgonia.org/gorgonia"
+
+	"github.com/geotune/geotune/graph/kernel"
+)
+
+// Output asks a Machine for a node's value after each run.
+type Output struct {
+	Node *Node
+	// Into receives the value; nil lets the machine allocate it. Add adds the value to Into instead of overwriting it, which
+	// is how gradients accumulate over micro-batches.
+	Into *kernel.Tensor
+	Add  bool
+}
+
+// Machine runs the part of a graph that its outputs need. It implements gorgonia.VM. All intermediate values live in the
+// workspace's arena, so another machine of the same workspace destroys them; outputs have memory of their own.
+type Machine struct {
+	// Trace, when set, is called after every kernel pass with its label and duration.
+	Trace func(label string, backward bool, d time.Duration)
+
+	arena      *arena
+	generation int
+	size       int
+	steps      []*step
+	leaves     map[*Node]*value
+	outputs    []*value
+}
+
+var _ G.VM = (*Machine)(nil)
+
+// Compile plans the steps and the memory for the given outputs. It reports the first error of the graph's construction.
+func (g *Graph) Compile(outputs ...Output) (*Machine, error) { return g.compile(&g.ws.outer, outputs) }
+
+func (g *Graph) compile(a *arena, outputs []Output) (*Machine, error) {
+	if g.err != nil {
+		return nil, g.err
+	}
+	p := newPlanner(g)
+	if err := p.plan(outputs); err != nil {
+		return nil, err
+	}
+	m := &Machine{arena: a, generation: -1, size: place(p.buffers), steps: p.steps, outputs: p.outputs, leaves: p.leaves}
+	a.reserve(m.size)
+	return m, nil
+}
+
+// Bind makes a leaf refer to t from the next run on, without a copy. Shape and type must be those of the leaf.
+func (m *Machine) Bind(leaf *Node, t *kernel.Tensor) error {
+	v, ok := m.leaves[leaf]
+	if !ok {
+		return nil // the outputs do not depend on it
+	}
+	if !t.Shape.Equal(v.spec.Shape) || t.DType != v.spec.DType {
+		return fmt.Errorf("graph: bind %s: found %v %v, expected %v %v", leaf.label, t.DType, t.Shape, v.spec.DType, v.spec.Shape)
+	}
+	*v.tensor = *t
+	return nil
+}
+
+// Output returns the tensor of output i; its content changes with every run.
+func (m *Machine) Output(i int) *kernel.Tensor { return m.outputs[i].tensor }
+
+// bindOutput makes output i use the memory of t.
+func (m *Machine) bindOutput(i int, t *kernel.Tensor) { m.outputs[i].tensor.F32 = t.F32 }
+
+// ArenaBytes returns the size of the plan: the memory of all intermediate values.
+func (m *Machine) ArenaBytes() int64 { return 4 * int64(m.size) }
+
+// Steps returns the number of kernel passes of a run.
+func (m *Machine) Steps() int { return len(m.steps) }
+
+// RunAll executes the graph on the present content of its leaves. A panic inside a kernel becomes an error naming the node.
+func (m *Machine) RunAll() (err error) {
+	if m.generation != m.arena.generation {
+		m.attach()
+	}
+	var s *step
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("graph: %s: %v", s.label, r)
+		}
+	}()
+	for _, s = range m.steps {
+		if m.Trace != nil {
+			start := time.Now()
+			s.run()
+			m.Trace(s.label, s.backward, time.Since(start))
+			continue
+		}
+		s.run()
+	}
+	return nil
+}
+
+// Reset does nothing: a run depends on the leaves alone. It is part of gorgonia.VM.
+func (m *Machine) Reset() {}
+
+// Close does nothing; the arena belongs to the workspace. It is part of gorgonia.VM.
+func (m *Machine) Close() error { return nil }
+
+// attach points every value at its place in the arena.
+func (m *Machine) attach() {
+	for _, s := range m.steps {
+		s.attach(m.arena.mem)
+	}
+	m.generation = m.arena.generation
+}

@@ -1,0 +1,33 @@
+package graph
+
+// Workspace is the memory that several graphs share: one arena for their machines, one for the blocks they recompute, and the
+// compiled blocks themselves. Only one of its machines may run at a time; machines of different workspaces are independent.
+type Workspace struct {
+	outer, inner arena
+	blocks       map[string]*blockProgram
+}
+
+// NewWorkspace returns an empty workspace.
+func NewWorkspace() *Workspace { return &Workspace{blocks: map[string]*blockProgram{}} }
+
+// NewGraph starts a graph that can be differentiated.
+func (w *Workspace) NewGraph() *Graph { return newGraph(w, true) }
+
+// NewEvalGraph starts a graph without gradients.
+func (w *Workspace) NewEvalGraph() *Graph { return newGraph(w, false) }
+
+// Bytes returns the size of the arenas.
+func (w *Workspace) Bytes() int64 { return 4 * int64(len(w.outer.mem)+len(w.inner.mem)) }
+
+// arena is one allocation in which the values of machines are placed. It only grows; generation tells machines to move in anew.
+type arena struct {
+	mem        []float32
+	generation int
+}
+
+func (a *arena) reserve(floats int) {
+	if floats > len(a.mem) {
+		a.mem = make([]float32, floats)
+		a.generation++
+	}
+}
