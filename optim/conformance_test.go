@@ -30,3 +30,8 @@ func registered(t *testing.T, name string) func() optim.Rule {
 		return rule
 	}
 }
+
+// The rule of the package example passes the suite that the built-in ones pass.
+func TestLionConforms(t *testing.T) {
+	optimtest.Run(t, "lion", registered(t, "lion"), optimtest.Laws{LR: 0.05, LossScale: true})
+}

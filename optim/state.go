@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // State is what a rule remembers of one point. Init makes every entry with its final size; afterwards only the contents change, so
@@ -77,13 +78,20 @@ func (o *Optimizer) Load(saved []Array) error {
 
 // kind describes the type and size of the array.
 func (a Array) kind() string {
-	switch {
-	case a.F64 != nil:
-		return fmt.Sprintf("%d float64", len(a.F64))
-	case a.I64 != nil:
-		return fmt.Sprintf("%d int64", len(a.I64))
+	var kinds []string
+	if a.F32 != nil {
+		kinds = append(kinds, fmt.Sprintf("%d float32", len(a.F32)))
 	}
-	return fmt.Sprintf("%d float32", len(a.F32))
+	if a.F64 != nil {
+		kinds = append(kinds, fmt.Sprintf("%d float64", len(a.F64)))
+	}
+	if a.I64 != nil {
+		kinds = append(kinds, fmt.Sprintf("%d int64", len(a.I64)))
+	}
+	if kinds == nil {
+		return "nothing"
+	}
+	return strings.Join(kinds, " and ")
 }
 
 // restore copies arrays that Load has checked.
