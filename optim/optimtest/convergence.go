@@ -11,7 +11,7 @@ import (
 // solveSteps is the length of the runs that must converge, solved the fraction of the first loss they must reach.
 const (
 	solveSteps = 400
-	solved     = 1e-4
+	solved     = 1e-3
 )
 
 func solvesQuadratic(t testing.TB, s subject) { solves(t, s, newQuadratic(1, 7, 40)) }
