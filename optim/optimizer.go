@@ -170,6 +170,8 @@ func checkTensors(points []Point) error {
 func (t Tensor) check() error {
 	v := t.Value
 	switch {
+	case v == nil:
+		return fmt.Errorf("no value")
 	case v.DType != kernel.F32:
 		return fmt.Errorf("type %v; trained tensors are F32", v.DType)
 	case len(v.F32) == 0:

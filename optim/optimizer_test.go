@@ -2,6 +2,7 @@ package optim_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -56,6 +57,9 @@ func TestNonFiniteGradientIsRefusedBeforeAnythingMoves(t *testing.T) {
 		b.Grad.F32[2] = bad
 		_, err := o.Step(0.1)
 		var nonFinite *optim.NonFiniteError
+		if want := fmt.Sprintf("step 2: gradient of \"b\" is %v at element 2", bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one about %s", err, want)
+		}
 		if !errors.As(err, &nonFinite) || nonFinite.Step != 2 || nonFinite.Tensor != "b" || nonFinite.Index != 2 {
 			t.Fatalf("gradient %v: error %v; want step 2, tensor b, element 2", bad, err)
 		}
@@ -88,6 +92,7 @@ func TestNewRefusesWhatItCannotMove(t *testing.T) {
 		{[]optim.Tensor{half}, optim.Config{}, `tensor "half": type BF16; trained tensors are F32`},
 		{[]optim.Tensor{misfit}, optim.Config{}, `tensor "misfit": value F32 of shape 2x3, gradient F32 of shape 3x2`},
 		{[]optim.Tensor{{Name: "none", Value: kernel.New(0)}}, optim.Config{}, `tensor "none": no values`},
+		{[]optim.Tensor{{Name: "unset"}}, optim.Config{}, `tensor "unset": no value`},
 		{[]optim.Tensor{x, other}, optim.Config{}, `two points are called "x"`},
 		{[]optim.Tensor{x, alias}, optim.Config{}, `tensors "x" and "alias" are the same memory`},
 		{[]optim.Tensor{x}, optim.Config{WeightDecay: -1}, "weight decay -1"},
@@ -125,6 +130,9 @@ func TestNewLowRankChecksShapes(t *testing.T) {
 	}
 	if _, err := optim.NewLowRank("layer", named("A", 5), named("B", 4, 5), 1); err == nil {
 		t.Error("a vector passed as a factor")
+	}
+	if _, err := optim.NewLowRank("layer", optim.Tensor{Name: "A"}, named("B", 4, 5), 1); err == nil {
+		t.Error("a factor without a value passed")
 	}
 }
 

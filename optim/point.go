@@ -48,6 +48,9 @@ type LowRank struct {
 
 // NewLowRank returns the point X = scale·B·A with a.Value of shape r×in and b.Value of shape out×r; name is the adapted layer's.
 func NewLowRank(name string, a, b Tensor, scale float32) (*LowRank, error) {
+	if a.Value == nil || b.Value == nil {
+		return nil, fmt.Errorf("optim: low-rank point %q: factor %q or %q has no value", name, a.Name, b.Name)
+	}
 	sa, sb := a.Value.Shape, b.Value.Shape
 	if len(sa) != 2 || len(sb) != 2 || sa[0] != sb[1] {
 		return nil, fmt.Errorf("optim: low-rank point %q: factors %q of shape %v and %q of shape %v; they must be r×in and out×r",
