@@ -38,6 +38,27 @@ func TestClippingLeavesShortGradientsAlone(t *testing.T) {
 	}
 }
 
+// Long gradients are summed in chunks; 2² adds up exactly.
+func TestGradNormCountsEveryElementOnce(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 5, 1<<14 - 1, 1 << 14, 1<<14 + 1, 50_003} {
+		x := optim.Tensor{Name: "x", Value: kernel.New(n), Grad: kernel.New(n)}
+		for i := range x.Grad.F32 {
+			x.Grad.F32[i] = 2
+		}
+		o := mustNew(t, &optim.SGD{}, optim.Config{ClipGradNorm: 1}, optim.NewEuclidean(x))
+		want := math.Sqrt(4 * float64(n))
+		if stats := mustStep(t, o, 1); stats.GradNorm != want {
+			t.Errorf("%d elements: norm %v, want %v", n, stats.GradNorm, want)
+		}
+		clipped := 2 * float32(1/(want+1e-6))
+		for i, g := range x.Grad.F32 {
+			if g != clipped {
+				t.Fatalf("%d elements: element %d was clipped to %v, want %v", n, i, g, clipped)
+			}
+		}
+	}
+}
+
 func TestGradNormOfHugeGradientsIsFinite(t *testing.T) {
 	a := tensor("a", 0, 0)
 	o := mustNew(t, &optim.SGD{}, optim.Config{ClipGradNorm: 1}, optim.NewEuclidean(a))

@@ -47,7 +47,8 @@ func (o *Optimizer) State() []Array {
 }
 
 // Load puts back what State of an optimizer with the same rule and points returned; the arrays may come in any order. An array that
-// is missing, unknown, repeated or of another kind or size is an error, and then nothing has changed.
+// is missing, unknown, repeated or of another kind or size is an error, and then nothing has changed. The values of the points are
+// the caller's to put back, after New, because a rule's Init may rewrite them.
 func (o *Optimizer) Load(saved []Array) error {
 	byName := make(map[string]Array, len(saved))
 	for _, a := range saved {
