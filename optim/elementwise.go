@@ -50,9 +50,5 @@ func sumSquaresOfChunk(x []float32) float64 {
 
 // scale multiplies x by c.
 func scale(x []float32, c float32) {
-	forChunks(len(x), func(lo, hi int) {
-		for i, v := range x[lo:hi] {
-			x[lo+i] = c * v
-		}
-	})
+	forChunks(len(x), func(lo, hi int) { cpu.Scale(x[lo:hi], c) })
 }
