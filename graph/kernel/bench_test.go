@@ -1,0 +1,88 @@
+package kernel_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/geotune/geotune/graph/kernel"
+	"github.com/geotune/geotune/graph/kernel/kerneltest"
+)
+
+// benchmarkPasses times Forward and Backward of a kernel with all gradients wanted. flops, if not 0, is the work of Forward;
+// Backward does ratio times as much.
+func benchmarkPasses(b *testing.B, k kernel.Kernel, x []*kernel.Tensor, flops, ratio float64) {
+	in, need := make([]kernel.Spec, len(x)), make([]bool, len(x))
+	for i, t := range x {
+		in[i], need[i] = t.Spec(), t.DType == kernel.F32
+	}
+	p, err := k.Plan(in, need)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := kernel.Call{X: x, Y: kernel.New(p.Out...), DY: kerneltest.Normal(9, p.Out...), DX: make([]*kernel.Tensor, len(x))}
+	c.Saved, c.Scratch = make([]float32, p.Saved), make([]float32, max(p.ForwardScratch, p.BackwardScratch))
+	for i, t := range x {
+		if need[i] {
+			c.DX[i] = kernel.New(t.Shape...)
+		}
+	}
+	time := func(name string, pass func(*kernel.Call), flops float64) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				pass(&c)
+			}
+			if flops > 0 {
+				b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			}
+		})
+	}
+	time("forward", k.Forward, flops)
+	time("backward", k.Backward, ratio*flops)
+}
+
+// The rate counts only the products of a causal mask: two of T²/2 scores by Dim forward, five backward.
+func BenchmarkAttention(b *testing.B) {
+	for _, tokens := range []int{256, 2048} {
+		k := kernel.Attention{Heads: 12, KVHeads: 12, Dim: 64, Scale: 0.125, Causal: true, Fused: "qkv"}
+		x := append(attentionInputs(k, 4, tokens), segmented(4, tokens, 1, 0))
+		flops := 4 * 12 * 4 * float64(tokens) * float64(tokens+1) / 2 * 64
+		b.Run(fmt.Sprintf("4x%d", tokens), func(b *testing.B) { benchmarkPasses(b, k, x, flops, 2.5) })
+	}
+}
+
+func BenchmarkNorm(b *testing.B) {
+	for _, tokens := range []int{256, 2048} {
+		x, w := kerneltest.Normal(1, 4, tokens, 768), kerneltest.Normal(2, 768)
+		b.Run(fmt.Sprintf("rms/4x%d", tokens), func(b *testing.B) {
+			benchmarkPasses(b, kernel.RMSNorm{Eps: 1e-5}, []*kernel.Tensor{x, w}, 0, 0)
+		})
+		b.Run(fmt.Sprintf("layer/4x%d", tokens), func(b *testing.B) {
+			benchmarkPasses(b, kernel.LayerNorm{Eps: 1e-5}, []*kernel.Tensor{x, w, kerneltest.Normal(3, 768)}, 0, 0)
+		})
+	}
+}
+
+func BenchmarkElementwise(b *testing.B) {
+	x, up := kerneltest.Normal(1, 4, 256, 3072), kerneltest.Normal(2, 4, 256, 3072)
+	for _, k := range []kernel.Kernel{kernel.GELU{}, kernel.GELU{Tanh: true}} {
+		b.Run(k.String(), func(b *testing.B) { benchmarkPasses(b, k, []*kernel.Tensor{x}, 0, 0) })
+	}
+	b.Run("swiglu", func(b *testing.B) { benchmarkPasses(b, kernel.GLU{Act: "silu"}, []*kernel.Tensor{x, up}, 0, 0) })
+	b.Run("dropout", func(b *testing.B) {
+		benchmarkPasses(b, kernel.Dropout{P: 0.1}, []*kernel.Tensor{x, int32s(1, 0, 2, 0), int32s(3)}, 0, 0)
+	})
+}
+
+func BenchmarkRotary(b *testing.B) {
+	k := kernel.Rotary{Dim: 64, Rot: 64, Spans: [2]kernel.HeadSpan{{0, 64, 12}, {768, 64, 12}}}
+	cos, sin := rotaryTables(256, 64)
+	pos := kernel.NewI32(4, 256)
+	for i := range pos.I32 {
+		pos.I32[i] = int32(i % 256)
+	}
+	x := kerneltest.Normal(1, 4, 256, 3*768)
+	in := kernel.Call{X: []*kernel.Tensor{x, cos, sin, pos}, Y: kernel.New(x.Shape...)}
+	for b.Loop() {
+		k.Forward(&in)
+	}
+}

@@ -1,0 +1,152 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+)
+
+// LayerNorm gives each row mean 0 and variance 1, then scales and shifts it (Ba, Kiros and Hinton, "Layer Normalization", 2016):
+//
+//	y = (x - mean(x)) / sqrt(var(x) + Eps) · w + b
+//
+// with the biased variance. Inputs: x[..., n], w[n], b[n]. The output has the shape of x.
+type LayerNorm struct {
+	Eps float32
+}
+
+// String returns "layer norm".
+func (LayerNorm) String() string { return "layer norm" }
+
+// Plan checks the inputs x, w and b.
+func (k LayerNorm) Plan(in []Spec, need []bool) (Plan, error) {
+	err := checkOperands("layer norm", in, need, operand{"x", activation}, operand{"w", stored}, operand{"b", stored})
+	if err != nil {
+		return Plan{}, err
+	}
+	x, w, b := in[0].Shape, in[1].Shape, in[2].Shape
+	if len(x) == 0 || x.Last() == 0 || len(w) != 1 || w[0] != x.Last() || !b.Equal(w) {
+		return Plan{}, fmt.Errorf("layer norm: x has shape %v, w %v and b %v; expected vectors as long as the rows of x", x, w, b)
+	}
+	n, rows := x.Last(), x.Rows()
+	p := Plan{Out: x, ForwardScratch: vecScratch(in[1]) + vecScratch(in[2]), BackwardScratch: vecScratch(in[1]), YOverX: []int{0}}
+	if anyOf(need) {
+		p.Saved = 2 * rows
+		p.ReadsX = []int{0, 1}
+		p.DXOverDY = []int{0}
+	}
+	for _, wanted := range need[1:] {
+		if wanted {
+			p.BackwardScratch += chunks(rows) * n
+		}
+	}
+	return p, nil
+}
+
+// layerArgs are the operands of both loops of LayerNorm.
+type layerArgs struct {
+	LayerNorm
+	x, w, b, y     []float32
+	stats          []float32 // mean and reciprocal standard deviation of each row, nil when nobody wants them
+	dy, dx, dw, db []float32 // dw, db: partial sums, one for each chunk of rows
+}
+
+// Forward normalises x and saves mean and reciprocal standard deviation of each row.
+func (k LayerNorm) Forward(c *Call) {
+	w, rest := vec(c.X[1], c.Scratch)
+	b, _ := vec(c.X[2], rest)
+	a := layerArgs{LayerNorm: k, x: c.X[0].F32, w: w, b: b, y: c.Y.F32, stats: c.Saved}
+	layerForward.run(chunks(c.Y.Shape.Rows()), chunkGrain(len(w)), a)
+}
+
+// layerForward runs over chunks of rows.
+var layerForward = newLoop(func(a *layerArgs, lo, hi int) {
+	n := len(a.w)
+	for r := lo * rowChunk; r < min(hi*rowChunk, len(a.x)/n); r++ {
+		x, y := a.x[r*n:(r+1)*n], a.y[r*n:(r+1)*n]
+		mean := float32(sum64(x) / float64(n))
+		inv := float32(1 / math.Sqrt(dotCentred(x, x, mean, mean)/float64(n)+float64(a.Eps)))
+		if len(a.stats) > 0 {
+			a.stats[2*r], a.stats[2*r+1] = mean, inv
+		}
+		b := a.b[:n]
+		for j, w := range a.w {
+			y[j] = (x[j]-mean)*inv*w + b[j]
+		}
+	}
+})
+
+// dotCentred returns Σ (x - xMean)(y - yMean) in float64, by four running sums.
+func dotCentred(x, y []float32, xMean, yMean float32) float64 {
+	var s [4]float64
+	y = y[:len(x)]
+	j := 0
+	for ; j+4 <= len(x); j += 4 {
+		u, v := x[j:j+4:j+4], y[j:j+4:j+4]
+		s[0] += float64(u[0]-xMean) * float64(v[0]-yMean)
+		s[1] += float64(u[1]-xMean) * float64(v[1]-yMean)
+		s[2] += float64(u[2]-xMean) * float64(v[2]-yMean)
+		s[3] += float64(u[3]-xMean) * float64(v[3]-yMean)
+	}
+	for ; j < len(x); j++ {
+		s[0] += float64(x[j]-xMean) * float64(y[j]-yMean)
+	}
+	return (s[0] + s[1]) + (s[2] + s[3])
+}
+
+// Backward computes, with g = dy·w and x̂ the normalised x, dx = (g - mean(g) - x̂·mean(g·x̂))/std, and over the rows dw = Σ dy·x̂ and
+// db = Σ dy.
+func (k LayerNorm) Backward(c *Call) {
+	w, parts := vec(c.X[1], c.Scratch)
+	n, count := len(w), chunks(c.DY.Shape.Rows())
+	a := layerArgs{LayerNorm: k, x: c.X[0].F32, w: w, stats: c.Saved, dy: c.DY.F32}
+	if c.DX[0] != nil {
+		a.dx = c.DX[0].F32
+	}
+	if c.DX[1] != nil {
+		a.dw, parts = parts[:count*n], parts[count*n:]
+	}
+	if c.DX[2] != nil {
+		a.db = parts[:count*n]
+	}
+	layerBackward.run(count, chunkGrain(n), a)
+	if c.DX[1] != nil {
+		sumParts(c.DX[1].F32, a.dw, count)
+	}
+	if c.DX[2] != nil {
+		sumParts(c.DX[2].F32, a.db, count)
+	}
+}
+
+// layerBackward runs over chunks of rows.
+var layerBackward = newLoop(func(a *layerArgs, lo, hi int) {
+	n := len(a.w)
+	for chunk := lo; chunk < hi; chunk++ {
+		dw, db := part(a.dw, chunk, n), part(a.db, chunk, n)
+		for r := chunk * rowChunk; r < min((chunk+1)*rowChunk, len(a.x)/n); r++ {
+			x, dy := a.x[r*n:(r+1)*n], a.dy[r*n:(r+1)*n]
+			mean, inv := a.stats[2*r], a.stats[2*r+1]
+			for j := range dw {
+				dw[j] += dy[j] * ((x[j] - mean) * inv)
+			}
+			for j := range db {
+				db[j] += dy[j]
+			}
+			if a.dx != nil {
+				a.row(a.dx[r*n:(r+1)*n], dy, x, mean, inv)
+			}
+		}
+	}
+})
+
+// row computes the gradient of one row; dx may be dy.
+func (a *layerArgs) row(dx, dy, x []float32, mean, inv float32) {
+	for j, w := range a.w {
+		dx[j] = dy[j] * w
+	}
+	n := float64(len(x))
+	shift := float32(sum64(dx) / n)
+	pull := float32(dotCentred(dx, x, 0, mean) / n * float64(inv) * float64(inv))
+	for j, v := range x {
+		dx[j] = (dx[j] - shift - (v-mean)*pull) * inv
+	}
+}
