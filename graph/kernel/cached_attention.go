@@ -1,8 +1,6 @@
 package kernel
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // CachedAttention is causal Attention of T new tokens to themselves and to all tokens before them, whose keys and values are kept in
 // caches: the step of text generation. It has no gradient.

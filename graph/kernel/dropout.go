@@ -11,7 +11,7 @@ import (
 // model. Element e is decided by word e%4 of Philox4x32-10 with the seed as key and (e/4, site, step, micro-batch) as counter:
 // nothing is saved, Backward draws the same mask again, and the mask does not depend on threads or on the order of layers.
 type Dropout struct {
-	P float64 // in [0, 1)
+	P float32 // in [0, 1)
 }
 
 // String returns "dropout".
@@ -56,7 +56,7 @@ func (k Dropout) mask(dst, src []float32, rng []int32, site int32) {
 		copy(dst, src)
 		return
 	}
-	a := dropoutArgs{dst: dst, src: src, site: uint32(site), threshold: uint32(k.P * (1 << 32)), scale: float32(1 / (1 - k.P))}
+	a := dropoutArgs{dst: dst, src: src, site: uint32(site), threshold: uint32(float64(k.P) * (1 << 32)), scale: float32(1 / (1 - float64(k.P)))}
 	for i := range a.rng {
 		a.rng[i] = uint32(rng[i])
 	}

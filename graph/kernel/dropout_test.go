@@ -13,7 +13,7 @@ func int32s(v ...int32) *kernel.Tensor {
 }
 
 // dropped applies dropout to x.
-func dropped(p float64, x, rng *kernel.Tensor, site int32) []float32 {
+func dropped(p float32, x, rng *kernel.Tensor, site int32) []float32 {
 	y := kernel.New(x.Shape...)
 	kernel.Dropout{P: p}.Forward(&kernel.Call{X: []*kernel.Tensor{x, rng, int32s(site)}, Y: y})
 	return y.F32
@@ -21,7 +21,7 @@ func dropped(p float64, x, rng *kernel.Tensor, site int32) []float32 {
 
 func TestDropout(t *testing.T) {
 	for name, n := range map[string]int{"one": 1, "three": 3, "odd": 1001, "many": 9001} {
-		for _, p := range []float64{0, 0.1, 0.5, 0.9} {
+		for _, p := range []float32{0, 0.1, 0.5, 0.9} {
 			x, rng := kerneltest.Normal(1, n), int32s(7, -1, 3, 0)
 			// The mask as the kernel draws it on ones; the test below holds it against the definition.
 			mask := dropped(p, shifted(kernel.New(n), 1), rng, 5)
@@ -38,7 +38,7 @@ func TestDropout(t *testing.T) {
 			})
 		}
 	}
-	for _, p := range []float64{-0.1, 1, math.NaN()} {
+	for _, p := range []float32{-0.1, 1, float32(math.NaN())} {
 		if _, err := (kernel.Dropout{P: p}).Plan([]kernel.Spec{spec(3), specI32(4), specI32(1)}, make([]bool, 3)); err == nil {
 			t.Errorf("probability %v accepted", p)
 		}
@@ -48,8 +48,8 @@ func TestDropout(t *testing.T) {
 func TestDropoutKeepsWithProbabilityOneMinusP(t *testing.T) {
 	const n = 1 << 18
 	ones := shifted(kernel.New(n), 1)
-	for _, p := range []float64{0.01, 0.1, 0.5, 0.9} {
-		kept, scale := 0, float32(1/(1-p))
+	for _, p := range []float32{0.01, 0.1, 0.5, 0.9} {
+		kept, scale := 0, float32(1/(1-float64(p)))
 		for _, v := range dropped(p, ones, int32s(42, 0, 1, 0), 3) {
 			switch v {
 			case 0:
@@ -59,8 +59,9 @@ func TestDropoutKeepsWithProbabilityOneMinusP(t *testing.T) {
 				t.Fatalf("P %v: a one became %v, want 0 or %v", p, v, scale)
 			}
 		}
-		sigma := math.Sqrt(n * p * (1 - p))
-		if d := float64(kept) - n*(1-p); math.Abs(d) > 5*sigma {
+		keep := 1 - float64(p)
+		sigma := math.Sqrt(n * keep * (1 - keep))
+		if d := float64(kept) - n*keep; math.Abs(d) > 5*sigma {
 			t.Errorf("P %v: %d of %d kept, %.1f sigma off", p, kept, n, d/sigma)
 		}
 	}
