@@ -1,0 +1,131 @@
+package strictyaml
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// field is a struct field that has a key.
+type field struct {
+	name  string
+	index []int // for reflect.Value.FieldByIndex
+}
+
+type fields []field
+
+// fieldsOf lists a struct's fields in the order of declaration, those of embedded and inline structs in their place.
+func fieldsOf(t reflect.Type) fields {
+	var out fields
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		inline := f.Type.Kind() == reflect.Struct && (option == "inline" || (f.Anonymous && name == ""))
+		switch {
+		case name == "-" || (!f.IsExported() && !(inline && f.Anonymous)):
+		case inline:
+			for _, inner := range fieldsOf(f.Type) {
+				out = append(out, field{inner.name, append([]int{i}, inner.index...)})
+			}
+		case name == "":
+			out = append(out, field{strings.ToLower(f.Name), []int{i}})
+		default:
+			out = append(out, field{name, []int{i}})
+		}
+	}
+	return out
+}
+
+func (fs fields) find(name string) (field, bool) {
+	for _, f := range fs {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return field{}, false
+}
+
+func (fs fields) names() []string {
+	names := make([]string, len(fs))
+	for i, f := range fs {
+		names[i] = f.name
+	}
+	return names
+}
+
+// join appends a key to a path.
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// clip shortens what is quoted from a hostile file.
+func clip(s string) string {
+	const limit = 60
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "..."
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+// standardTag reports whether the node's type is one of YAML's own.
+func standardTag(n *yaml.Node) bool {
+	switch n.ShortTag() {
+	case "!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp", "!!map", "!!seq":
+		return true
+	}
+	return false
+}
+
+// describeNode names a found value: what kind, and its text.
+func describeNode(n *yaml.Node) string {
+	switch n.ShortTag() {
+	case "!!map":
+		return "a section of keys"
+	case "!!seq":
+		return "a list"
+	case "!!null":
+		return "empty"
+	case "!!str":
+		return fmt.Sprintf("the text %q", clip(n.Value))
+	case "!!int":
+		return "the integer " + clip(n.Value)
+	case "!!float":
+		return "the number " + clip(n.Value)
+	}
+	return clip(n.Value)
+}
+
+// describeType names an expected type in words of the file, not of Go.
+func describeType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "an integer"
+	case reflect.Int8, reflect.Int16, reflect.Int32:
+		limit := int64(1) << (t.Bits() - 1)
+		return fmt.Sprintf("an integer from %d to %d", -limit, limit-1)
+	case reflect.Uint, reflect.Uint64, reflect.Uintptr:
+		return "an integer that is not negative"
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		return fmt.Sprintf("an integer from 0 to %d", uint64(1)<<t.Bits()-1)
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.String:
+		return "text"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "a section of keys"
+	case reflect.Pointer:
+		return describeType(t.Elem())
+	}
+	return "a value"
+}

@@ -1,0 +1,366 @@
+package strictyaml
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected results in testdata")
+
+// config has every kind of field.
+type config struct {
+	Model     modelConfig     `yaml:"model"`
+	Optimizer optimizerConfig `yaml:"optimizer"`
+	Eval      *evalConfig     `yaml:"eval"`
+	Ranks     map[string]int  `yaml:"rank_pattern"`
+	Stages    []stage         `yaml:"stages"`
+	Named     map[string]stage
+	Extra     map[string]any `yaml:"extra"`
+	Common    `yaml:",inline"`
+	Level     level   `yaml:"level"`
+	Tiny      int8    `yaml:"tiny"`
+	Count     uint16  `yaml:"count"`
+	Limit     *int    `yaml:"limit"`
+	Scale     float32 `yaml:"scale"`
+	Skipped   int     `yaml:"-"`
+	private   int
+}
+
+type modelConfig struct {
+	Path string `yaml:"path"`
+}
+
+type optimizerConfig struct {
+	Name  string     `yaml:"name"`
+	LR    float64    `yaml:"lr"`
+	Betas [2]float64 `yaml:"betas"`
+}
+
+type evalConfig struct {
+	Every int    `yaml:"every"`
+	Data  string `yaml:"data"`
+}
+
+type stage struct {
+	Targets []string `yaml:"targets"`
+	Rank    int      `yaml:"rank"`
+}
+
+type Common struct {
+	Seed   int64 `yaml:"seed"`
+	DryRun bool  `yaml:"dry_run"`
+}
+
+// level reads and writes its own form.
+type level int
+
+func (l *level) UnmarshalText(text []byte) error {
+	if len(text) != 2 || text[0] != 'L' || text[1] < '0' || text[1] > '9' {
+		return fmt.Errorf("level %q is not one of L0 to L9", text)
+	}
+	*l = level(text[1] - '0')
+	return nil
+}
+
+func (l level) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "L%d", int(l)), nil }
+
+func defaults() config {
+	return config{
+		Optimizer: optimizerConfig{Name: "adamw", LR: 1e-4, Betas: [2]float64{0.9, 0.999}},
+		Eval:      &evalConfig{Every: 100},
+		Common:    Common{Seed: 1},
+	}
+}
+
+// expect compares got with the file at path, or writes the file under -update.
+func expect(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant (%s)\n%s", got, path, want)
+	}
+}
+
+func corpus(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", pattern))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no %s in testdata: %v", pattern, err)
+	}
+	return files
+}
+
+func TestGoodFilesDecodeToTheExpectedValues(t *testing.T) {
+	for _, path := range corpus(t, "*.good.yml") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := defaults()
+			if err := Decode(path, data, &c); err != nil {
+				t.Fatal(err)
+			}
+			out, err := Marshal(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, strings.TrimSuffix(path, ".yml")+".resolved", string(out))
+			var again config
+			if err := Decode("resolved", out, &again); err != nil {
+				t.Fatal(err)
+			}
+			twice, err := Marshal(again)
+			if err != nil || !bytes.Equal(twice, out) {
+				t.Errorf("the resolved file resolves to another one, %v:\n%s", err, twice)
+			}
+		})
+	}
+}
+
+func TestBadFilesReportEveryMistake(t *testing.T) {
+	for _, path := range corpus(t, "*.bad.yml") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := defaults()
+			err = Decode(filepath.Base(path), data, &c)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			expect(t, strings.TrimSuffix(path, ".yml")+".errors", err.Error()+"\n")
+		})
+	}
+}
+
+func TestHostileTextsAreRefusedBriefly(t *testing.T) {
+	bomb := "extra:\n  a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := range 9 {
+		r := strings.Repeat(fmt.Sprintf("*%c, ", 'a'+i), 10)
+		bomb += fmt.Sprintf("  %c: &%c [%s]\n", 'b'+i, 'b'+i, strings.TrimSuffix(r, ", "))
+	}
+	for name, c := range map[string]struct{ text, reason string }{
+		"alias bomb":        {bomb, "aliases multiply"},
+		"alias cycle":       {"extra: &a\n  x: *a\n", "nested more than"},
+		"deep flow":         {"extra: {a: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}", "nested more than"},
+		"deeper flow":       {"extra: " + strings.Repeat("[", 200000), "not valid YAML"},
+		"deep block":        {"extra:\n" + strings.Repeat("- ", 300) + "x\n", "is a list"},
+		"many unknown keys": {manyKeys(20000), "correct these 20 first"},
+		"long key":          {strings.Repeat("k", 100000) + ": 1", "unknown key"},
+		"long value":        {"tiny: " + strings.Repeat("v", 100000), "is the text"},
+		"large file":        {strings.Repeat("# comment\n", 200000), "over the limit"},
+		"invalid UTF-8":     {"model: {path: \"\xff\"}", "not valid YAML"},
+		"control character": {"model: {path: \"\x00\"}", "not valid YAML"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c2 := defaults()
+			err := Decode("evil.yml", []byte(c.text), &c2)
+			if err == nil || !strings.Contains(err.Error(), c.reason) {
+				t.Fatalf("error %v, want %q", err, c.reason)
+			}
+			if len(err.Error()) > 5000 {
+				t.Errorf("error of %d bytes", len(err.Error()))
+			}
+		})
+	}
+}
+
+func manyKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "key%d: 1\n", i)
+	}
+	return b.String()
+}
+
+func TestSetChangesOneValue(t *testing.T) {
+	seven := 7
+	for _, c := range []struct {
+		path, value string
+		want        func(*config)
+	}{
+		{"optimizer.lr", "1e-3", func(c *config) { c.Optimizer.LR = 1e-3 }},
+		{"optimizer.lr", "2", func(c *config) { c.Optimizer.LR = 2 }},
+		{"optimizer.betas", "[0.8, 0.9]", func(c *config) { c.Optimizer.Betas = [2]float64{0.8, 0.9} }},
+		{"model.path", "123", func(c *config) { c.Model.Path = "123" }},
+		{"model.path", "a: b # c", func(c *config) { c.Model.Path = "a: b # c" }},
+		{"model.path", "", func(c *config) { c.Model.Path = "" }},
+		{"eval.every", "5", func(c *config) { c.Eval = &evalConfig{Every: 5} }},
+		{"eval", "null", func(c *config) { c.Eval = nil }},
+		{"eval", "{data: x}", func(c *config) { c.Eval = &evalConfig{Every: 100, Data: "x"} }},
+		{"limit", "7", func(c *config) { c.Limit = &seven }},
+		{"rank_pattern.layers.0.q_proj", "8", func(c *config) { c.Ranks = map[string]int{"layers.0.q_proj": 8} }},
+		{"named.first.rank", "3", func(c *config) { c.Named = map[string]stage{"first": {Rank: 3}} }},
+		{"stages", "[{rank: 1}, {rank: 2}]", func(c *config) { c.Stages = []stage{{Rank: 1}, {Rank: 2}} }},
+		{"seed", "-3", func(c *config) { c.Seed = -3 }},
+		{"dry_run", "true", func(c *config) { c.DryRun = true }},
+		{"level", "L4", func(c *config) { c.Level = 4 }},
+		{"extra.x", "[1, {y: 2.5}]", func(c *config) { c.Extra = map[string]any{"x": []any{1, map[string]any{"y": 2.5}}} }},
+	} {
+		got, want := defaults(), defaults()
+		c.want(&want)
+		if err := Set(&got, c.path, c.value); err != nil {
+			t.Errorf("%s=%s: %v", c.path, c.value, err)
+		} else if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s=%s: %+v, want %+v", c.path, c.value, got, want)
+		}
+	}
+}
+
+func TestSetRefusals(t *testing.T) {
+	for _, c := range []struct{ path, value, want string }{
+		{"optimizer.lrr", "1", `optimizer.lrr=1: optimizer.lrr: unknown key; did you mean lr?`},
+		{"optimiser.lr", "1", `optimiser.lr=1: optimiser: unknown key; did you mean optimizer?`},
+		{"optimizer.lr.x", "1", `optimizer.lr.x=1: optimizer.lr: has no keys, it is a number`},
+		{"", "1", `=1: is the integer 1, expected a section of keys`},
+		{"optimizer.lr", "fast", `optimizer.lr=fast: is the text "fast", expected a number`},
+		{"optimizer.lr", "", `optimizer.lr=: is empty; expected keys and values`},
+		{"optimizer.betas", "[1]", `optimizer.betas=[1]: has 1 elements, expected 2`},
+		{"stages", "[{rank: 1.5}]", `stages=[{rank: 1.5}]: [0].rank: 1.5 is not an integer`},
+		{"tiny", "128", `tiny=128: 128 is out of range, expected an integer from -128 to 127`},
+		{"level", "7", `level=7: level "7" is not one of L0 to L9`},
+		{"skipped", "7", `skipped=7: skipped: unknown key; did you mean`},
+		{"private", "7", `private=7: private: unknown key`},
+		{"optimizer.betas", "[1", `optimizer.betas=[1:`},
+	} {
+		cfg := defaults()
+		err := Set(&cfg, c.path, c.value)
+		if err == nil || !strings.HasPrefix(err.Error(), strings.TrimSuffix(c.want, " did you mean")) {
+			t.Errorf("%s=%s: error %v, want %s", c.path, c.value, err, c.want)
+		}
+	}
+}
+
+func TestDefaultsSharedBetweenStructsStayAsTheyAre(t *testing.T) {
+	shared := evalConfig{Every: 100}
+	ranks := map[string]int{"a": 1}
+	c := config{Eval: &shared, Ranks: ranks}
+	if err := errors.Join(Decode("f", []byte("eval: {every: 1}\n"), &c), Set(&c, "eval.every", "2"), Set(&c, "rank_pattern.b", "2")); err != nil {
+		t.Fatal(err)
+	}
+	if shared.Every != 100 || len(ranks) != 1 {
+		t.Errorf("defaults changed to %+v, %v", shared, ranks)
+	}
+	if c.Eval.Every != 2 || !reflect.DeepEqual(c.Ranks, map[string]int{"a": 1, "b": 2}) {
+		t.Errorf("decoded %+v, %v", c.Eval, c.Ranks)
+	}
+}
+
+func TestTargetsThatAreNoStructPointersAreRefused(t *testing.T) {
+	var nilPointer *config
+	number := 1
+	for _, into := range []any{nil, config{}, nilPointer, &number, map[string]any{}} {
+		if err := Decode("f", []byte("{}"), into); err == nil {
+			t.Errorf("decoded into %T", into)
+		}
+		if err := Set(into, "a", "1"); err == nil {
+			t.Errorf("set in %T", into)
+		}
+	}
+	var unsupported struct {
+		C chan int
+		M map[int]int
+		E error
+	}
+	err := Decode("f", []byte("c: 1\nm: {a: 1}\ne: 1\n"), &unsupported)
+	if err == nil || strings.Count(err.Error(), "not supported") != 3 {
+		t.Errorf("error %v", err)
+	}
+	if _, err := Marshal(unsupported); err == nil || !strings.Contains(err.Error(), "not supported") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestFloatsComeBackToTheBit(t *testing.T) {
+	for f, want := range map[float64]string{
+		0: "0.0", 1: "1.0", -2.5: "-2.5", 1e-4: "1e-4", 0.001: "0.001", 3e6: "3e6", 999999: "999999.0", -1e-10: "-1e-10", 1.5e300: "1.5e300",
+		5e-324: "5e-324", math.Inf(1): ".inf", math.Inf(-1): "-.inf", 0.1: "0.1",
+	} {
+		if got := formatFloat(f, 64); got != want {
+			t.Errorf("%g is written %s, want %s", f, got, want)
+		}
+		var c struct{ X float64 }
+		out, err := Marshal(struct{ X float64 }{f})
+		if err == nil {
+			err = Decode("f", out, &c)
+		}
+		if err != nil || c.X != f {
+			t.Errorf("%g came back as %g, %v", f, c.X, err)
+		}
+	}
+	if got := formatFloat(float64(float32(1e-4)), 32); got != "1e-4" {
+		t.Errorf("float32 1e-4 is written %s", got)
+	}
+	if got := formatFloat(math.NaN(), 64); got != ".nan" {
+		t.Errorf("NaN is written %s", got)
+	}
+}
+
+func TestLocateFindsValues(t *testing.T) {
+	data := []byte("optimizer:\n  lr: 1\nrank_pattern:\n  layers.0: 3\n  layers: {x: 1}\neval: &e {every: 2}\nnamed: *e\n")
+	for path, want := range map[string]string{
+		"":                      "f:1:1",
+		"optimizer.lr":          "f:2:7",
+		"rank_pattern.layers.0": "f:4:13",
+		"rank_pattern.layers.x": "f:5:15",
+		"eval.every":            "f:6:18",
+		"named.every":           "f:6:18",
+		"optimizer.name":        "f",
+		"optimizer.lr.x":        "f",
+		"optimi":                "f",
+	} {
+		if got := Locate("f", data, path); got != want {
+			t.Errorf("%q is at %s, want %s", path, got, want)
+		}
+	}
+	if got := Locate("f", []byte("[1"), "x"); got != "f" {
+		t.Errorf("broken file: %s", got)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	keys := []string{"lr", "weight_decay", "betas", "eps", "momentum", "nesterov", "name"}
+	for word, want := range map[string][]string{
+		"lrr": {"lr"}, "rl": {"lr"}, "weight-decay": {"weight_decay"}, "weightdecay": {"weight_decay"}, "Betas": {"betas"}, "beta": {"betas"},
+		"mom": {"momentum"}, "nmae": {"name"}, "": nil, "x": nil, "quantization": nil, strings.Repeat("lr", 1000): nil,
+	} {
+		if got := Nearest(word, keys); !reflect.DeepEqual(got, want) {
+			t.Errorf("Nearest(%.20q) = %q, want %q", word, got, want)
+		}
+	}
+	if got := Nearest("a1", []string{"a4", "a3", "a2", "a5"}); !reflect.DeepEqual(got, []string{"a2", "a3", "a4"}) {
+		t.Errorf("ties: %q", got)
+	}
+}
+
+func TestDistanceIsSymmetricAndZeroOnlyForEqualWords(t *testing.T) {
+	words := []string{"", "a", "ab", "ba", "abc", "kitten", "sitting", "weight_decay", "decay_weight"}
+	for _, a := range words {
+		for _, b := range words {
+			if d := distance(a, b); d != distance(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
+				t.Errorf("distance(%q, %q) = %d, back %d", a, b, d, distance(b, a))
+			}
+		}
+	}
+	if d := distance("kitten", "sitting"); d != 3 {
+		t.Errorf("kitten to sitting: %d", d)
+	}
+}
