@@ -28,7 +28,7 @@ type addedVocabulary struct {
 // ids that follow the vocabulary in the order of the file. The ids in the file are not looked at.
 func newAddedVocabulary(list []addedToken, m model, n normalizer) *addedVocabulary {
 	v := &addedVocabulary{ids: map[string]int32{}, tokens: map[int32]addedToken{}}
-	next := int32(m.size())
+	next := int32(len(m.vocab()))
 	for _, t := range list {
 		if _, known := v.ids[t.Content]; known || t.Content == "" {
 			continue
@@ -74,9 +74,11 @@ func (v *addedVocabulary) split(dst []piece, p piece, index *trie) []piece {
 		if done < start {
 			dst = append(dst, p.slice(done, start))
 		}
-		q := p.slice(start, end)
-		q.token = id
-		dst = append(dst, q)
+		if start < end { // else another token has taken in this white space
+			q := p.slice(start, end)
+			q.token = id
+			dst = append(dst, q)
+		}
 		done = end
 	}
 	if done < len(p.text) {

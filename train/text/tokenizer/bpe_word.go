@@ -19,8 +19,8 @@ type bpeScratch struct {
 
 // symbol is a token of the word being merged, in a doubly linked list; -1 ends it.
 type symbol struct {
-	token
-	prev, next int32
+	id, prev, next int32
+	length         int // bytes of the word it stands for
 }
 
 // candidate is a pair that could be merged: the symbol at index at with its successor.
@@ -73,8 +73,17 @@ func (m *bpe) tokenizeNew(dst []token, s *bpeScratch, word string, spelled bool)
 		m.charsInto(s, word, spelled)
 	}
 	m.mergeAll(s)
+	return s.appendTokens(dst)
+}
+
+// appendTokens appends the symbols that are left. Where characters were dropped, as unknown to a vocabulary without unk, the
+// tokens after them move up; so do they in the Rust library.
+func (s *bpeScratch) appendTokens(dst []token) []token {
+	end := 0
 	for i := int32(0); i >= 0 && int(i) < len(s.symbols); i = s.symbols[i].next {
-		dst = append(dst, s.symbols[i].token)
+		start := end
+		end += s.symbols[i].length
+		dst = append(dst, token{s.symbols[i].id, span{start, end}})
 	}
 	return dst
 }
@@ -84,9 +93,9 @@ func (m *bpe) spellInto(s *bpeScratch, word string) {
 	u := unknowns{m: m, s: s}
 	for i := range len(word) {
 		if id := m.bytes[word[i]]; id != noToken {
-			u.known(id, i, i+1)
+			u.known(id, 1)
 		} else {
-			u.unknown(byteSpelling[word[i]], i, i+1)
+			u.unknown(byteSpelling[word[i]], 1)
 		}
 	}
 	u.flush()
@@ -110,9 +119,9 @@ func (m *bpe) charsInto(s *bpeScratch, word string, spelled bool) {
 			char += m.suffix
 		}
 		if id := m.lookup(char); id != noToken {
-			u.known(id, i, i+n)
+			u.known(id, n)
 		} else {
-			u.unknown(char, i, i+n)
+			u.unknown(char, n)
 		}
 	}
 	u.flush()
@@ -122,52 +131,48 @@ func (m *bpe) charsInto(s *bpeScratch, word string, spelled bool) {
 type unknowns struct {
 	m       *bpe
 	s       *bpeScratch
-	pending span // unknown characters that wait for their unk symbol; none where empty
+	pending int // bytes of unknown characters that wait for their unk symbol
 }
 
-func (u *unknowns) add(id int32, start, end int) {
+func (u *unknowns) add(id int32, length int) {
 	n := int32(len(u.s.symbols))
-	u.s.symbols = append(u.s.symbols, symbol{token{id, span{start, end}}, n - 1, n + 1})
+	u.s.symbols = append(u.s.symbols, symbol{id, n - 1, n + 1, length})
 }
 
-func (u *unknowns) known(id int32, start, end int) {
+func (u *unknowns) known(id int32, length int) {
 	u.flush()
-	u.add(id, start, end)
+	u.add(id, length)
 }
 
-func (u *unknowns) unknown(char string, start, end int) {
-	if u.m.byteFallback && u.fallBack(char, start, end) {
+// unknown takes a character. Byte tokens do not wait for unknown characters before them; the Rust library does not either.
+func (u *unknowns) unknown(char string, length int) {
+	if u.m.byteFallback && u.fallBack(char) || u.m.unk == noToken {
 		return
 	}
-	if u.m.unk == noToken {
-		return
+	if !u.m.fuseUnk {
+		u.flush()
 	}
-	if u.pending.end > 0 && u.m.fuseUnk {
-		u.pending.end = end
-		return
-	}
-	u.flush()
-	u.pending = span{start, end}
+	u.pending += length
 }
 
 // flush adds the unk symbol that is pending.
 func (u *unknowns) flush() {
-	if u.pending.end > 0 {
-		u.add(u.m.unk, u.pending.start, u.pending.end)
-		u.pending = span{}
+	if u.pending > 0 {
+		u.add(u.m.unk, u.pending)
+		u.pending = 0
 	}
 }
 
 // fallBack adds one byte token for each byte of char if the vocabulary has them all.
-func (u *unknowns) fallBack(char string, start, end int) bool {
+func (u *unknowns) fallBack(char string) bool {
 	ids := make([]int32, len(char))
 	for i := range ids {
 		if ids[i] = u.m.lookup(fmt.Sprintf("<0x%02X>", char[i])); ids[i] == noToken {
 			return false
 		}
 	}
-	for i, id := range ids {
-		u.add(id, min(start+i, end-1), min(start+i+1, end))
+	for _, id := range ids {
+		u.add(id, 1)
 	}
 	return true
 }
@@ -192,7 +197,7 @@ func (m *bpe) mergeAll(s *bpeScratch) {
 		if now, ok := m.merges[pair{left.id, right.id}]; !ok || now.id != top.id {
 			continue // the symbols have changed since
 		}
-		left.id, left.end, left.next = top.id, right.end, right.next
+		left.id, left.length, left.next = top.id, left.length+right.length, right.next
 		right.id = noToken
 		if left.next >= 0 {
 			s.symbols[left.next].prev = top.at

@@ -65,15 +65,15 @@ func (b byteLevelOffsets) process(e Encoding, _ bool) Encoding {
 	return e
 }
 
-// trimOffsets narrows the offsets of every piece by its leading and trailing white space. A leading space of the first piece
-// stays where the pre-tokenizer added it, as it takes no room in the text.
+// trimOffsets narrows the offsets of every piece by its leading and trailing white space. A single leading space of the first
+// piece stays where the pre-tokenizer may have added it, as it takes no room in the text then.
 func trimOffsets(e Encoding, addPrefixSpace bool) {
 	for i, token := range e.Pieces {
 		leading, trailing := spacesAround(token)
 		off := &e.Offsets[i]
 		if leading > 0 {
-			if addPrefixSpace && (i == 0 || off[0] == 0) {
-				leading--
+			if addPrefixSpace && leading == 1 && (i == 0 || off[0] == 0) {
+				leading = 0
 			}
 			off[0] = min(off[0]+leading, off[1])
 		}

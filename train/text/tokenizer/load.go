@@ -82,7 +82,7 @@ func parse(data []byte) (*Tokenizer, error) {
 	}
 	t.spelled = spellsBytes(t.preTokenizer)
 	t.added = newAddedVocabulary(file.AddedTokens, t.model, t.normalizer)
-	t.size = t.model.size()
+	t.size = len(t.model.vocab())
 	for content := range t.added.ids {
 		if _, ok := t.model.id(content); !ok {
 			t.size++

@@ -11,8 +11,8 @@ type model interface {
 	id(token string) (int32, bool)
 	// token returns the token of an id of the vocabulary.
 	token(id int32) (string, bool)
-	// size returns the number of tokens.
-	size() int
+	// vocab returns the ids of all tokens; callers only read it.
+	vocab() map[string]int32
 }
 
 // token is an id and the bytes of the word it stands for.
@@ -47,11 +47,11 @@ func (v *vocabulary) token(id int32) (string, bool) {
 	return s, true
 }
 
-func (v *vocabulary) size() int { return len(v.ids) }
+func (v *vocabulary) vocab() map[string]int32 { return v.ids }
 
 // newVocabulary checks the ids of a vocabulary: not negative, distinct, and not so sparse that a table by id wastes memory.
 func newVocabulary(ids map[string]int32) (vocabulary, error) {
-	limit := int64(4*len(ids) + 1024)
+	limit := int64(4*len(ids) + 1<<16)
 	size := 0
 	for token, id := range ids {
 		if id < 0 || int64(id) >= limit {

@@ -180,7 +180,7 @@ const (
 
 // compileRegex compiles a pattern of the Oniguruma dialect that the Rust library uses, refusing what means something else here.
 func compileRegex(pattern string) (*regexp2.Regexp, error) {
-	for _, syntax := range []string{"&&", "[[:", "(?m", `\h`, `\R`, `\X`} {
+	for _, syntax := range []string{"&&", "[[:", "(?m", `\h`, `\R`, `\X`, `\w`, `\W`, `\b`, `\B`} {
 		if strings.Contains(pattern, syntax) {
 			return nil, fmt.Errorf("regex %q: %s is not supported", pattern, syntax)
 		}
