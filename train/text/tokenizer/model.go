@@ -39,12 +39,8 @@ func (v *vocabulary) token(id int32) (string, bool) {
 		return "", false
 	}
 	s := v.tokens[id]
-	if s == "" {
-		_, ok := v.ids[s] // the empty string may be a token
-		ok = ok && v.ids[s] == id
-		return "", ok
-	}
-	return s, true
+	known, ok := v.ids[s]
+	return s, ok && known == id
 }
 
 func (v *vocabulary) vocab() map[string]int32 { return v.ids }
