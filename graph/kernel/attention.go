@@ -178,18 +178,9 @@ func (a *attentionArgs) accumulate(row []float32, b, q, k0 int, mask segmentMask
 		return 1
 	}
 	shrink := float32(math.Exp(float64(*peak) - float64(top)))
-	expRow(visible, top)
-	*sum = *sum*shrink + cpu.Sum(visible)
+	*sum = *sum*shrink + cpu.ExpSub(visible, top)
 	*peak = top
 	return shrink
-}
-
-// expRow replaces each score by exp(score-peak).
-func expRow(row []float32, peak float32) {
-	for i := range row {
-		row[i] -= peak
-	}
-	cpu.Exp(row, row)
 }
 
 // finish divides the outputs by the sums of exponentials and saves the statistics.

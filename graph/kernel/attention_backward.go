@@ -106,7 +106,7 @@ func (a *attentionArgs) tileGradient(buf *tileBuffers, t attentionTile) {
 	cpu.Gemm(1, dy, a.v.rows(t.b, t.kv, t.k0, t.k1).T(), 0, ds)
 	at := (t.b*a.k.Heads+t.h)*a.keys + t.q0
 	for r, delta := range a.delta[at : at+rows] {
-		softmaxGrad(buf.grads[r*cols:(r+1)*cols], buf.scores[r*cols:(r+1)*cols], delta)
+		cpu.SoftmaxGrad(buf.grads[r*cols:(r+1)*cols], buf.scores[r*cols:(r+1)*cols], delta)
 	}
 	if a.dq.data != nil {
 		cpu.Gemm(a.k.Scale, ds, key, 1, a.dq.rows(t.b, t.h, t.q0, t.q1))
@@ -126,14 +126,6 @@ func (a *attentionArgs) probabilities(row []float32, t attentionTile, q int) {
 		hide(visible, a.segment(t.b, q, q+1)[0], a.segment(t.b, t.k0+lo, t.k0+hi))
 	}
 	at := 2 * ((t.b*a.k.Heads+t.h)*a.keys + q)
-	expRow(visible, a.stats[at])
+	cpu.ExpSub(visible, a.stats[at])
 	cpu.Scale(visible, a.stats[at+1])
-}
-
-// softmaxGrad turns the gradient of a row of probabilities p into that of its scores: p∘(grad - delta).
-func softmaxGrad(grad, p []float32, delta float32) {
-	p = p[:len(grad)]
-	for i, g := range grad {
-		grad[i] = p[i] * (g - delta)
-	}
 }

@@ -141,10 +141,14 @@ func TestAttention(t *testing.T) {
 		{"far scores", kernel.Attention{Heads: 1, KVHeads: 1, Dim: 16, Scale: 5, Causal: true}, 1, 20, full},
 	} {
 		seg := segmented(c.batch, c.tokens, c.segments...)
-		kerneltest.Run(t, kerneltest.Case{
+		one := kerneltest.Case{
 			Name: c.name, Kernel: c.k, X: append(attentionInputs(c.k, c.batch, c.tokens), seg),
-			Ref: refAttention(c.k, c.batch, c.tokens, seg.I32), Bad: badAttention(c.k),
-		})
+			Ref: refAttention(c.k, c.batch, c.tokens, seg.I32), Tol: 1e-6, GradTol: 1e-6, Bad: badAttention(c.k),
+		}
+		if c.tokens == 1 || c.k.Window == 1 {
+			one.Constant = []int{0, 1} // with one key in sight queries and keys have no influence: their gradients are mere rounding
+		}
+		kerneltest.Run(t, one)
 	}
 }
 
@@ -165,7 +169,8 @@ func TestAttentionOfManyTiles(t *testing.T) {
 	} {
 		seg := segmented(1, c.tokens, c.segments...)
 		kerneltest.Run(t, kerneltest.Case{
-			Name: c.name, Kernel: c.k, X: append(attentionInputs(c.k, 1, c.tokens), seg), Ref: refAttention(c.k, 1, c.tokens, seg.I32),
+			Name: c.name, Kernel: c.k, X: append(attentionInputs(c.k, 1, c.tokens), seg),
+			Ref: refAttention(c.k, 1, c.tokens, seg.I32), Tol: 1e-6, GradTol: 1e-6,
 		})
 	}
 }

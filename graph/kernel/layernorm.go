@@ -64,31 +64,34 @@ var layerForward = newLoop(func(a *layerArgs, lo, hi int) {
 	for r := lo * rowChunk; r < min(hi*rowChunk, len(a.x)/n); r++ {
 		x, y := a.x[r*n:(r+1)*n], a.y[r*n:(r+1)*n]
 		mean := float32(sum64(x) / float64(n))
-		inv := float32(1 / math.Sqrt(dotCentred(x, x, mean, mean)/float64(n)+float64(a.Eps)))
+		for j, v := range x {
+			y[j] = v - mean
+		}
+		inv := float32(1 / math.Sqrt(dot64(y, y)/float64(n)+float64(a.Eps)))
 		if len(a.stats) > 0 {
 			a.stats[2*r], a.stats[2*r+1] = mean, inv
 		}
 		b := a.b[:n]
 		for j, w := range a.w {
-			y[j] = (x[j]-mean)*inv*w + b[j]
+			y[j] = y[j]*inv*w + b[j]
 		}
 	}
 })
 
-// dotCentred returns Σ (x - xMean)(y - yMean) in float64, by four running sums.
-func dotCentred(x, y []float32, xMean, yMean float32) float64 {
+// dotCentred returns Σ x·(y - mean), by four running sums in float64.
+func dotCentred(x, y []float32, mean float32) float64 {
 	var s [4]float64
 	y = y[:len(x)]
 	j := 0
 	for ; j+4 <= len(x); j += 4 {
 		u, v := x[j:j+4:j+4], y[j:j+4:j+4]
-		s[0] += float64(u[0]-xMean) * float64(v[0]-yMean)
-		s[1] += float64(u[1]-xMean) * float64(v[1]-yMean)
-		s[2] += float64(u[2]-xMean) * float64(v[2]-yMean)
-		s[3] += float64(u[3]-xMean) * float64(v[3]-yMean)
+		s[0] += float64(u[0]) * float64(v[0]-mean)
+		s[1] += float64(u[1]) * float64(v[1]-mean)
+		s[2] += float64(u[2]) * float64(v[2]-mean)
+		s[3] += float64(u[3]) * float64(v[3]-mean)
 	}
 	for ; j < len(x); j++ {
-		s[0] += float64(x[j]-xMean) * float64(y[j]-yMean)
+		s[0] += float64(x[j]) * float64(y[j]-mean)
 	}
 	return (s[0] + s[1]) + (s[2] + s[3])
 }
@@ -145,7 +148,7 @@ func (a *layerArgs) row(dx, dy, x []float32, mean, inv float32) {
 	}
 	n := float64(len(x))
 	shift := float32(sum64(dx) / n)
-	pull := float32(dotCentred(dx, x, 0, mean) / n * float64(inv) * float64(inv))
+	pull := float32(dotCentred(dx, x, mean) / n * float64(inv) * float64(inv))
 	for j, v := range x {
 		dx[j] = (dx[j] - shift - (v-mean)*pull) * inv
 	}
