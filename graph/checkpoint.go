@@ -18,6 +18,7 @@ func (g *Graph) Checkpoint(build func(g *Graph, x []*Node) *Node, x ...*Node) *N
 		return build(g, x)
 	}
 	inner := newGraph(g.ws, true)
+	inner.shared = true
 	leaves := make([]*Node, len(x))
 	for i, n := range x {
 		if n == nil {
@@ -157,6 +158,6 @@ func (b *block) bind(m *Machine, c *kernel.Call) {
 // must re-raises an inner machine's error; the outer machine turns it into one that names the block.
 func must(err error) {
 	if err != nil {
-		panic(err)
+		panic(strings.TrimPrefix(err.Error(), "graph: "))
 	}
 }

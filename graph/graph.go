@@ -15,6 +15,7 @@ type Graph struct {
 	ws     *Workspace
 	g      *G.ExprGraph
 	train  bool
+	shared bool // a checkpointed block, run with the parameters of many layers
 	err    error
 	nodes  map[*G.Node]*Node
 	params map[*Param]*Node

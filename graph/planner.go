@@ -136,7 +136,7 @@ func (p *planner) addNode(n *G.Node) error {
 }
 
 func (p *planner) addForward(n *G.Node, op *fwd) {
-	s := &step{label: op.label(), k: op.k, plan: op.plan}
+	s := &step{label: p.label(op), k: op.k, plan: op.plan}
 	for _, in := range op.in {
 		v := p.values[in.node]
 		s.reads = append(s.reads, v)
@@ -152,7 +152,7 @@ func (p *planner) addForward(n *G.Node, op *fwd) {
 
 func (p *planner) addBackward(n *G.Node, op *vjp) {
 	f, children := op.f, childrenOf(n)
-	s := &step{label: op.String(), k: f.k, plan: f.plan, backward: true, saved: nil}
+	s := &step{label: "gradient of " + p.label(f), k: f.k, plan: f.plan, backward: true}
 	s.call.DX = make([]*kernel.Tensor, len(f.in))
 	for i, in := range f.in {
 		v := p.values[in.node]
@@ -204,6 +204,14 @@ func (p *planner) addSum(n *G.Node) error {
 	s.call.Y = p.define(s, n, plan.Out).tensor
 	p.steps = append(p.steps, s)
 	return nil
+}
+
+// label names an operation, without a parameter where the program serves many.
+func (p *planner) label(op *fwd) string {
+	if p.g.shared {
+		return op.k.String()
+	}
+	return op.label()
 }
 
 // define makes the value of node n, written by s.
