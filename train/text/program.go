@@ -8,15 +8,12 @@ import (
 	"github.com/geotune/geotune/layers/transformer"
 )
 
-// program is the compiled graph for batches of one shape.
+// program is the compiled graph for batches of one shape, which are copied into its own.
 type program struct {
 	machine *graph.Machine
-	nodes   batchNodes
+	batch   *transformer.Batch
 	seed    *kernel.Tensor // gradient of what is minimised with respect to the summed loss; nil without gradients
 }
-
-// batchNodes are the leaves to which batches are bound.
-type batchNodes struct{ ids, positions, segments, targets *graph.Node }
 
 // programs compiles and keeps one program a shape. Two kinds exist: with gradients and without.
 type programs struct {
@@ -51,11 +48,8 @@ func (p *programs) build(b *transformer.Batch, train bool) (*program, error) {
 	if train {
 		g = p.ws.NewGraph()
 	}
-	out := p.model.Forward(g, b, transformer.Options{Checkpoint: p.checkpoint && train})
-	prog := &program{nodes: batchNodes{
-		ids: g.Leaf("input_ids", b.IDs), positions: g.Leaf("position_ids", b.Positions),
-		segments: g.Leaf("segments", b.Segments), targets: g.Leaf("targets", b.Targets),
-	}}
+	prog := &program{batch: transformer.NewBatch(b.IDs.Shape[0], b.IDs.Shape[1])}
+	out := p.model.Forward(g, prog.batch, transformer.Options{Checkpoint: p.checkpoint && train})
 	outputs := []graph.Output{{Node: out.Loss}}
 	if train {
 		seed, t := g.Input("loss_gradient", kernel.F32, 1)
@@ -76,16 +70,12 @@ func (p *programs) build(b *transformer.Batch, train bool) (*program, error) {
 	return prog, err
 }
 
-// run binds the batch and executes the program; it returns the summed loss.
+// run executes the program on b and returns the summed loss.
 func (p *program) run(b *transformer.Batch) (float64, error) {
-	for _, bind := range []struct {
-		node *graph.Node
-		t    *kernel.Tensor
-	}{{p.nodes.ids, b.IDs}, {p.nodes.positions, b.Positions}, {p.nodes.segments, b.Segments}, {p.nodes.targets, b.Targets}} {
-		if err := p.machine.Bind(bind.node, bind.t); err != nil {
-			return 0, err
-		}
-	}
+	copy(p.batch.IDs.I32, b.IDs.I32)
+	copy(p.batch.Positions.I32, b.Positions.I32)
+	copy(p.batch.Segments.I32, b.Segments.I32)
+	copy(p.batch.Targets.I32, b.Targets.I32)
 	if err := p.machine.RunAll(); err != nil {
 		return 0, err
 	}

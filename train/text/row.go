@@ -1,7 +1,6 @@
 package text
 
-// Ignored is the target of positions that do not count in the loss.
-const Ignored = -100
+import "github.com/geotune/geotune/layers/transformer"
 
 // row is one line of a batch: one example, or several packed behind one another.
 type row struct {
@@ -49,7 +48,7 @@ func (r row) fill(ids, positions, segments, targets []int32) int {
 	clear(positions)
 	clear(segments)
 	for i := range targets {
-		targets[i] = Ignored
+		targets[i] = transformer.Ignored
 	}
 	at, count := 0, 0
 	for n, ex := range r.examples {
