@@ -2,7 +2,8 @@
 // not fit are errors with file, line, column, the key's path and, for a mistyped key, the nearest valid ones. All mistakes are reported at once.
 //
 // Keys are the fields' `yaml:"name"` tags (the lower-cased field name without one, "-" for none); embedded structs and `yaml:",inline"` lend their keys to the
-// outer one. Fields may be booleans, integers, floats, strings, structs, pointers, slices, arrays, maps with string keys, any, and types with UnmarshalText. What a file
+// outer one; an inline interface lends those of the struct it points to, which is filled in place. Fields may be booleans, integers, floats, strings, structs, pointers, slices, arrays, maps with string keys, any, and types with UnmarshalText,
+// among them slices, which then are read from one scalar as well as from a list. What a file
 // leaves out keeps its value, so that defaults are set before decoding. Of YAML, merge keys ("<<") and own tags ("!x") are refused.
 package strictyaml
 
@@ -95,7 +96,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 		d.fail(n, path, "is empty, expected %s; give a value or remove the key", describeType(v.Type()))
 		return
 	}
-	if t, ok := textUnmarshaler(v); ok {
+	if t, ok := textUnmarshaler(v); ok && !(v.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode) {
 		d.text(n, t, path)
 		return
 	}
@@ -135,14 +136,14 @@ func (d *decoder) pointer(n *yaml.Node, v reflect.Value, path string, depth int)
 }
 
 func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, depth int) {
-	fields := fieldsOf(v.Type())
+	fields := fieldsOf(v)
 	d.entries(n, v, path, func(key, value *yaml.Node) {
 		f, ok := fields.find(key.Value)
 		if !ok {
 			d.fail(key, join(path, key.Value), "%s", unknownKey(key.Value, fields.names()))
 			return
 		}
-		d.value(value, v.FieldByIndex(f.index), join(path, key.Value), depth+1)
+		d.value(value, f.value, join(path, key.Value), depth+1)
 	})
 }
 

@@ -11,31 +11,46 @@ import (
 // field is a struct field that has a key.
 type field struct {
 	name  string
-	index []int // for reflect.Value.FieldByIndex
+	value reflect.Value
 }
 
 type fields []field
 
-// fieldsOf lists a struct's fields in the order of declaration, those of embedded and inline structs in their place.
-func fieldsOf(t reflect.Type) fields {
+// fieldsOf lists the fields of the struct v in the order of declaration, those of embedded and inline structs in their place.
+func fieldsOf(v reflect.Value) fields {
 	var out fields
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
 		name, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		inline := f.Type.Kind() == reflect.Struct && (option == "inline" || (f.Anonymous && name == ""))
+		inner, inline := inlined(v.Field(i), option == "inline" || f.Anonymous && name == "")
 		switch {
 		case name == "-" || (!f.IsExported() && !(inline && f.Anonymous)):
 		case inline:
-			for _, inner := range fieldsOf(f.Type) {
-				out = append(out, field{inner.name, append([]int{i}, inner.index...)})
+			if inner.IsValid() {
+				out = append(out, fieldsOf(inner)...)
 			}
 		case name == "":
-			out = append(out, field{strings.ToLower(f.Name), []int{i}})
+			out = append(out, field{strings.ToLower(f.Name), v.Field(i)})
 		default:
-			out = append(out, field{name, []int{i}})
+			out = append(out, field{name, v.Field(i)})
 		}
 	}
 	return out
+}
+
+// inlined returns the struct that lends its keys to the outer one: the field itself, or what an interface in it points to, which is
+// not valid where that is nil or no pointer to a struct.
+func inlined(v reflect.Value, wanted bool) (inner reflect.Value, inline bool) {
+	switch {
+	case wanted && v.Kind() == reflect.Struct:
+		return v, true
+	case wanted && v.Kind() == reflect.Interface:
+		if p := v.Elem(); p.Kind() == reflect.Pointer && p.Elem().Kind() == reflect.Struct {
+			inner = p.Elem()
+		}
+		return inner, true
+	}
+	return inner, false
 }
 
 func (fs fields) find(name string) (field, bool) {

@@ -95,8 +95,8 @@ func encodeString(s, path string) (*yaml.Node, error) {
 
 func encodeStruct(v reflect.Value, path string, depth int) (*yaml.Node, error) {
 	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	for _, f := range fieldsOf(v.Type()) {
-		value, err := encode(v.FieldByIndex(f.index), join(path, f.name), depth+1)
+	for _, f := range fieldsOf(v) {
+		value, err := encode(f.value, join(path, f.name), depth+1)
 		if err != nil {
 			return nil, err
 		}

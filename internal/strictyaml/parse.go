@@ -55,16 +55,38 @@ func syntaxError(filename string, err error) error {
 // Locate returns where the document sets the value at a path such as "adapter.rank", as "filename:line:column", for errors that are found only after decoding;
 // filename alone when the value is not set there.
 func Locate(filename string, data []byte, path string) string {
+	n := find(filename, data, path)
+	if n == nil {
+		return filename
+	}
+	return fmt.Sprintf("%s:%d:%d", filename, n.Line, n.Column)
+}
+
+// Peek returns the text of the scalar at a path such as "optimizer.name" before anything is decoded, for files in which one value decides what the others may be;
+// ok is false where the document does not set it, or is not valid.
+func Peek(data []byte, path string) (text string, ok bool) {
+	n := find("", data, path)
+	if n != nil && n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n == nil || n.Kind != yaml.ScalarNode || isNull(n) {
+		return "", false
+	}
+	return n.Value, true
+}
+
+// find returns the value at path, nil where the document does not set it or is not valid.
+func find(filename string, data []byte, path string) *yaml.Node {
 	n, err := parse(filename, data)
 	if err != nil {
-		return filename
+		return nil
 	}
 	for path != "" {
 		if n, path = child(n, path); n == nil {
-			return filename
+			return nil
 		}
 	}
-	return fmt.Sprintf("%s:%d:%d", filename, n.Line, n.Column)
+	return n
 }
 
 // child returns the value whose key begins the path, and the rest of the path. A key may hold dots itself: the longest one that fits counts.

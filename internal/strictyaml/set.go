@@ -40,13 +40,13 @@ func (d *decoder) set(v reflect.Value, path, done, value string) {
 	key, rest, _ := strings.Cut(path, ".")
 	switch v.Kind() {
 	case reflect.Struct:
-		fields := fieldsOf(v.Type())
+		fields := fieldsOf(v)
 		f, ok := fields.find(key)
 		if !ok {
 			d.fail(nil, join(done, key), "%s", unknownKey(key, fields.names()))
 			return
 		}
-		d.set(v.FieldByIndex(f.index), rest, join(done, key), value)
+		d.set(f.value, rest, join(done, key), value)
 	case reflect.Map:
 		if holdsScalars(v.Type()) {
 			key, rest = path, ""
@@ -91,7 +91,7 @@ func (d *decoder) assign(v reflect.Value, value string) {
 		t = t.Elem()
 	}
 	_, own := textUnmarshaler(reflect.New(t).Elem())
-	if t.Kind() == reflect.String || own {
+	if t.Kind() == reflect.String || own && t.Kind() != reflect.Slice {
 		d.value(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}, v, "", 0)
 		return
 	}
