@@ -52,9 +52,9 @@ func newAddedVocabulary(list []addedToken, m model, n normalizer) *addedVocabula
 	return v
 }
 
-// split appends to dst the added tokens of p, found by index, and the texts between them.
-func (v *addedVocabulary) split(dst []piece, p piece, index *trie) []piece {
-	done := 0 // everything before is in dst
+// split yields the added tokens of p, found by index, and the texts between them.
+func (v *addedVocabulary) split(p piece, index *trie, yield func(piece)) {
+	done := 0 // everything before has been yielded
 	for from := 0; ; {
 		start, end, id := index.find(p.text, from)
 		if start < 0 {
@@ -72,19 +72,18 @@ func (v *addedVocabulary) split(dst []piece, p piece, index *trie) []piece {
 			end = len(p.text) - len(strings.TrimLeftFunc(p.text[end:], unicode.IsSpace))
 		}
 		if done < start {
-			dst = append(dst, p.slice(done, start))
+			yield(p.slice(done, start))
 		}
 		if start < end { // else another token has taken in this white space
 			q := p.slice(start, end)
 			q.token = id
-			dst = append(dst, q)
+			yield(q)
 		}
 		done = end
 	}
 	if done < len(p.text) {
-		dst = append(dst, p.slice(done, len(p.text)))
+		yield(p.slice(done, len(p.text)))
 	}
-	return dst
 }
 
 func endsInWord(s string) bool {

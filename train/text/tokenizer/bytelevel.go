@@ -27,14 +27,15 @@ func newByteLevel(_ *loader, raw json.RawMessage) (preTokenizer, error) {
 	return byteLevel{spec.AddPrefixSpace, spec.UseRegex == nil || *spec.UseRegex}, nil
 }
 
-func (b byteLevel) split(dst []piece, p piece) ([]piece, error) {
+func (b byteLevel) split(p piece, yield func(piece)) error {
 	if b.addPrefixSpace && p.text[0] != ' ' {
 		p = p.prepend(" ")
 	}
-	if !b.useRegex {
-		return append(dst, p), nil
+	if b.useRegex {
+		return scanner(scanGPT2).split(p, yield)
 	}
-	return scanner(scanGPT2).split(dst, p), nil
+	yield(p)
+	return nil
 }
 
 // prepend returns the piece with s in front; s shares the alignment of the first character.

@@ -29,7 +29,7 @@ func WriteJSONL(in io.Reader, out io.Writer, t *Tokenizer) error {
 			return nil, errors.New(`no "text", expected {"text": "..."}`)
 		}
 		e, err := t.TryEncode(*record.Text, true)
-		return result{notNil(e.IDs), notNil(e.Offsets), notNil(e.Pieces)}, err
+		return result{e.IDs, e.Offsets, e.Pieces}, err
 	})
 }
 
@@ -54,14 +54,6 @@ func DecodeJSONL(in io.Reader, out io.Writer, t *Tokenizer) error {
 		}
 		return result{t.Decode(record.IDs, true)}, nil
 	})
-}
-
-// notNil makes an empty list [] instead of null in JSON.
-func notNil[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
 }
 
 // eachLine writes what convert makes of each line of in as a line of JSON.

@@ -39,8 +39,11 @@ func (v *vocabulary) token(id int32) (string, bool) {
 		return "", false
 	}
 	s := v.tokens[id]
-	known, ok := v.ids[s]
-	return s, ok && known == id
+	if s != "" {
+		return s, true
+	}
+	empty, ok := v.ids[""] // else id is not in use
+	return "", ok && empty == id
 }
 
 func (v *vocabulary) vocab() map[string]int32 { return v.ids }

@@ -38,8 +38,7 @@ type special struct {
 
 // surround returns e between special tokens, which have empty offsets and mask 1.
 func (e Encoding) surround(before, after []special) Encoding {
-	n := len(before) + len(e.IDs) + len(after)
-	out := Encoding{make([]int32, 0, n), make([][2]int, 0, n), make([]string, 0, n), make([]int, 0, n)}
+	out := newEncoding(len(before) + len(e.IDs) + len(after))
 	add := func(specials []special) {
 		for _, s := range specials {
 			out.append(s.id, [2]int{}, s.piece, 1)

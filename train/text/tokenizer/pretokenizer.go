@@ -5,10 +5,10 @@ import (
 	"errors"
 )
 
-// preTokenizer splits a piece into the words that the model sees one at a time. It appends them to dst; on an error, what it
-// has not split is appended whole.
+// preTokenizer splits a piece that is not empty into the words that the model sees one at a time. It yields them in order; on an
+// error, what it has not split is yielded whole.
 type preTokenizer interface {
-	split(dst []piece, p piece) ([]piece, error)
+	split(p piece, yield func(piece)) error
 }
 
 var preTokenizers = registry[preTokenizer]{}
@@ -35,26 +35,21 @@ func newPreTokenizerSequence(l *loader, raw json.RawMessage) (preTokenizer, erro
 	return preTokenizerSequence(members), nil
 }
 
-func (s preTokenizerSequence) split(dst []piece, p piece) ([]piece, error) {
-	words := []piece{p}
+func (s preTokenizerSequence) split(p piece, yield func(piece)) error {
+	switch len(s) {
+	case 0:
+		yield(p)
+		return nil
+	case 1:
+		return s[0].split(p, yield)
+	}
 	var failed error
-	for i, m := range s {
-		var next []piece
-		if i == len(s)-1 {
-			next = dst
+	err := s[0].split(p, func(word piece) {
+		if err := s[1:].split(word, yield); err != nil {
+			failed = err
 		}
-		for _, w := range words {
-			var err error
-			if next, err = m.split(next, w); err != nil {
-				failed = errors.Join(failed, err)
-			}
-		}
-		words = next
-	}
-	if len(s) == 0 {
-		return append(dst, p), nil
-	}
-	return words, failed
+	})
+	return errors.Join(err, failed)
 }
 
 // spellsBytes reports whether the words that p yields stand for their byte-level spelling.

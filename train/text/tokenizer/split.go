@@ -19,21 +19,14 @@ type match struct {
 	matched bool
 }
 
-// split appends the matches of the scanner in p, which cover it without gaps.
-func (s scanner) split(dst []piece, p piece) []piece {
+// split yields the matches of the scanner in p, which cover it without gaps: Split with behavior Isolated.
+func (s scanner) split(p piece, yield func(piece)) error {
 	for i := 0; i < len(p.text); {
 		j := s(p.text, i)
-		dst = append(dst, p.slice(i, j))
+		yield(p.slice(i, j))
 		i = j
 	}
-	return dst
-}
-
-// scanSplit is Split with behavior Isolated and a pattern for which there is a scanner.
-type scanSplit struct{ scanner }
-
-func (s scanSplit) split(dst []piece, p piece) ([]piece, error) {
-	return s.scanner.split(dst, p), nil
+	return nil
 }
 
 // patternSplit is Split in general: find cuts the text into parts, arrange decides what becomes of them.
@@ -58,14 +51,14 @@ func newSplit(_ *loader, raw json.RawMessage) (preTokenizer, error) {
 	}
 	if spec.Pattern.Regex != nil && spec.Behavior == "Isolated" && !spec.Invert {
 		if scan, ok := scanners[*spec.Pattern.Regex]; ok {
-			return scanSplit{scan}, nil
+			return scan, nil
 		}
 	}
 	find, err := spec.Pattern.compile()
 	return patternSplit{find, arrange, spec.Invert}, err
 }
 
-func (s patternSplit) split(dst []piece, p piece) ([]piece, error) {
+func (s patternSplit) split(p piece, yield func(piece)) error {
 	matches, err := s.find(p.text)
 	if s.invert {
 		for i := range matches {
@@ -74,10 +67,10 @@ func (s patternSplit) split(dst []piece, p piece) ([]piece, error) {
 	}
 	for _, part := range s.arrange(matches) {
 		if part.start < part.end {
-			dst = append(dst, p.slice(part.start, part.end))
+			yield(p.slice(part.start, part.end))
 		}
 	}
-	return dst, err
+	return err
 }
 
 // behaviors are the ways in which Split deals with matches.

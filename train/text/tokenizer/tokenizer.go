@@ -24,6 +24,11 @@ type Encoding struct {
 	SpecialMask []int    // 1 for special tokens that were added, 0 for those that stem from the text
 }
 
+// newEncoding returns an empty encoding with room for n tokens.
+func newEncoding(n int) Encoding {
+	return Encoding{make([]int32, 0, n), make([][2]int, 0, n), make([]string, 0, n), make([]int, 0, n)}
+}
+
 func (e *Encoding) append(id int32, offsets [2]int, piece string, mask int) {
 	e.IDs = append(e.IDs, id)
 	e.Offsets = append(e.Offsets, offsets)
@@ -43,7 +48,7 @@ func (t *Tokenizer) Encode(text string, addSpecial bool) Encoding {
 // TryEncode is Encode with the error of a regular expression that ran out of time.
 func (t *Tokenizer) TryEncode(text string, addSpecial bool) (Encoding, error) {
 	text = validUTF8(text)
-	var e Encoding
+	e := newEncoding(len(text)/4 + 8) // about what English and code need
 	index := newCharIndex(text)
 	err := t.tokenize(text, func(id int32, piece string, from span) {
 		e.append(id, index.chars(from), piece, 0)
@@ -56,50 +61,42 @@ func (t *Tokenizer) TryEncode(text string, addSpecial bool) (Encoding, error) {
 
 // tokenize runs the pipeline over valid UTF-8 and yields the tokens with the bytes of text they stem from.
 func (t *Tokenizer) tokenize(text string, yield func(id int32, piece string, from span)) error {
-	words, err := t.words(text)
 	var tokens []token
-	for _, w := range words {
+	return t.words(text, func(w piece) {
 		if w.token != noToken {
 			yield(w.token, w.text, w.source(0, len(w.text)))
-			continue
+			return
 		}
 		tokens = t.model.tokenize(tokens[:0], w.text, t.spelled)
 		for _, tok := range tokens {
 			piece, _ := t.model.token(tok.id)
 			yield(tok.id, piece, w.source(tok.start, tok.end))
 		}
-	}
-	return err
+	})
 }
 
-// words splits a text into added tokens and the words that the model tokenizes: added tokens that are looked for in the raw
-// text first, then, in each part between them, normalization, the other added tokens, and pre-tokenization.
-func (t *Tokenizer) words(text string) ([]piece, error) {
-	var out []piece
+// words yields the added tokens of a text and the words that the model tokenizes. It looks for added tokens in the raw text
+// first; each part between them is normalized, searched for the other added tokens, and pre-tokenized.
+func (t *Tokenizer) words(text string, yield func(piece)) error {
 	var failed error
-	if text == "" {
-		return nil, nil
+	preTokenize := func(p piece) {
+		if p.token != noToken || t.preTokenizer == nil {
+			yield(p)
+		} else if err := t.preTokenizer.split(p, yield); err != nil {
+			failed = err
+		}
 	}
-	for _, raw := range t.added.split(nil, piece{text: text, token: noToken}, &t.added.raw) {
-		if raw.token != noToken {
-			out = append(out, raw)
-			continue
+	t.added.split(piece{text: text, token: noToken}, &t.added.raw, func(p piece) {
+		if p.token != noToken {
+			yield(p)
+			return
 		}
 		if t.normalizer != nil {
-			raw = t.normalizer.normalize(raw)
+			p = t.normalizer.normalize(p)
 		}
-		for _, p := range t.added.split(nil, raw, &t.added.normalized) {
-			if p.token != noToken || t.preTokenizer == nil {
-				out = append(out, p)
-				continue
-			}
-			var err error
-			if out, err = t.preTokenizer.split(out, p); err != nil {
-				failed = err
-			}
-		}
-	}
-	return out, failed
+		t.added.split(p, &t.added.normalized, preTokenize)
+	})
+	return failed
 }
 
 // Decode returns the text of ids; unknown ids stand for nothing. Bytes that are not valid UTF-8 become U+FFFD.
