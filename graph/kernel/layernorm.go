@@ -3,6 +3,8 @@ package kernel
 import (
 	"fmt"
 	"math"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
 )
 
 // LayerNorm gives each row mean 0 and variance 1, then scales and shifts it (Ba, Kiros and Hinton, "Layer Normalization", 2016):
@@ -62,7 +64,8 @@ func (k LayerNorm) Forward(c *Call) {
 var layerForward = newLoop(func(a *layerArgs, lo, hi int) {
 	n := len(a.w)
 	for r := lo * rowChunk; r < min(hi*rowChunk, len(a.x)/n); r++ {
-		x, y := a.x[r*n:(r+1)*n], a.y[r*n:(r+1)*n]
+		x := a.x[r*n:][:n]
+		y := a.y[r*n:][:len(x)]
 		mean := float32(sum64(x) / float64(n))
 		for j, v := range x {
 			y[j] = v - mean
@@ -71,9 +74,9 @@ var layerForward = newLoop(func(a *layerArgs, lo, hi int) {
 		if len(a.stats) > 0 {
 			a.stats[2*r], a.stats[2*r+1] = mean, inv
 		}
-		b := a.b[:n]
-		for j, w := range a.w {
-			y[j] = y[j]*inv*w + b[j]
+		w, b := a.w[:len(y)], a.b[:len(y)]
+		for j, v := range y {
+			y[j] = v*inv*w[j] + b[j]
 		}
 	}
 })
@@ -126,16 +129,16 @@ var layerBackward = newLoop(func(a *layerArgs, lo, hi int) {
 	for chunk := lo; chunk < hi; chunk++ {
 		dw, db := part(a.dw, chunk, n), part(a.db, chunk, n)
 		for r := chunk * rowChunk; r < min((chunk+1)*rowChunk, len(a.x)/n); r++ {
-			x, dy := a.x[r*n:(r+1)*n], a.dy[r*n:(r+1)*n]
+			x, dy := a.x[r*n:][:n], a.dy[r*n:][:n]
 			mean, inv := a.stats[2*r], a.stats[2*r+1]
-			for j := range dw {
-				dw[j] += dy[j] * ((x[j] - mean) * inv)
+			if dw != nil {
+				addScaled(dw, dy, x, mean, inv)
 			}
-			for j := range db {
-				db[j] += dy[j]
+			if db != nil {
+				cpu.Add(db, db, dy)
 			}
 			if a.dx != nil {
-				a.row(a.dx[r*n:(r+1)*n], dy, x, mean, inv)
+				a.row(a.dx[r*n:][:n], dy, x, mean, inv)
 			}
 		}
 	}
@@ -143,12 +146,11 @@ var layerBackward = newLoop(func(a *layerArgs, lo, hi int) {
 
 // row computes the gradient of one row; dx may be dy.
 func (a *layerArgs) row(dx, dy, x []float32, mean, inv float32) {
-	for j, w := range a.w {
-		dx[j] = dy[j] * w
-	}
+	cpu.Mul(dx, dy, a.w)
 	n := float64(len(x))
 	shift := float32(sum64(dx) / n)
 	pull := float32(dotCentred(dx, x, mean) / n * float64(inv) * float64(inv))
+	dx = dx[:len(x)]
 	for j, v := range x {
 		dx[j] = (dx[j] - shift - (v-mean)*pull) * inv
 	}

@@ -58,13 +58,15 @@ func (k RMSNorm) Forward(c *Call) {
 var rmsForward = newLoop(func(a *rmsArgs, lo, hi int) {
 	n := len(a.w)
 	for r := lo * rowChunk; r < min(hi*rowChunk, len(a.x)/n); r++ {
-		x, y := a.x[r*n:(r+1)*n], a.y[r*n:(r+1)*n]
+		x := a.x[r*n:][:n]
+		y := a.y[r*n:][:len(x)]
 		inv := float32(1 / math.Sqrt(dot64(x, x)/float64(n)+float64(a.Eps)))
 		if len(a.inv) > 0 {
 			a.inv[r] = inv
 		}
-		for j, w := range a.w {
-			y[j] = x[j] * inv * (a.Offset + w)
+		offset, w := a.Offset, a.w[:len(x)]
+		for j, v := range x {
+			y[j] = v * inv * (offset + w[j])
 		}
 	}
 })
@@ -93,12 +95,13 @@ var rmsBackward = newLoop(func(a *rmsArgs, lo, hi int) {
 	for chunk := lo; chunk < hi; chunk++ {
 		dw := part(a.dw, chunk, n)
 		for r := chunk * rowChunk; r < min((chunk+1)*rowChunk, len(a.x)/n); r++ {
-			x, dy, inv := a.x[r*n:(r+1)*n], a.dy[r*n:(r+1)*n], a.inv[r]
-			for j := range dw {
-				dw[j] += dy[j] * (x[j] * inv)
+			inv, x := a.inv[r], a.x[r*n:][:n]
+			dy := a.dy[r*n:][:len(x)]
+			if dw != nil {
+				addScaled(dw, dy, x, 0, inv)
 			}
 			if a.dx != nil {
-				a.row(a.dx[r*n:(r+1)*n], dy, x, inv)
+				a.row(a.dx[r*n:][:n], dy, x, inv)
 			}
 		}
 	}
@@ -106,8 +109,10 @@ var rmsBackward = newLoop(func(a *rmsArgs, lo, hi int) {
 
 // row computes the gradient of one row; dx may be dy.
 func (a *rmsArgs) row(dx, dy, x []float32, inv float32) {
-	for j, w := range a.w {
-		dx[j] = dy[j] * (a.Offset + w)
+	offset, w := a.Offset, a.w[:len(x)]
+	dx, dy = dx[:len(x)], dy[:len(x)]
+	for j, g := range dy {
+		dx[j] = g * (offset + w[j])
 	}
 	i := float64(inv)
 	pull := float32(dot64(dx, x) / float64(len(x)) * i * i * i)
