@@ -1,0 +1,64 @@
+package transformer
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestRandomFollowsTheInitialisationOfTransformers(t *testing.T) {
+	cases := []struct {
+		config, part string
+		mean, std    float64
+	}{
+		{llamaConfig, "q_proj.weight", 0, 0.02},
+		{llamaConfig, "norm.weight", 1, 0},
+		{gemmaConfig, "norm.weight", 0, 0},
+		{qwen2Config, "q_proj.bias", 0, 0},
+		{gpt2Config, "c_fc.weight", 0, 0.02},
+		{gpt2Config, "c_proj.weight", 0, 0.02 / math.Sqrt(4)},
+		{with(gpt2Config, "initializer_range", "0.1"), "wte.weight", 0, 0.1},
+	}
+	for _, c := range cases {
+		m := randomModel(t, c.config)
+		var sum, squares, n float64
+		for _, p := range m.Params() {
+			if strings.Contains(p.Name, c.part) {
+				for _, v := range p.Value.F32 {
+					sum, squares, n = sum+float64(v), squares+float64(v)*float64(v), n+1
+				}
+			}
+		}
+		mean := sum / n
+		std := math.Sqrt(max(squares/n-mean*mean, 0))
+		if math.Abs(mean-c.mean) > 4*c.std/math.Sqrt(n) || math.Abs(std-c.std) > 0.1*c.std {
+			t.Errorf("%s %s: found mean %.4g, deviation %.4g, expected %.4g, %.4g", m.Config.ModelType, c.part, mean, std, c.mean, c.std)
+		}
+	}
+}
+
+func TestRandomIsAFunctionOfTheSeed(t *testing.T) {
+	c, err := ParseConfig("config.json", []byte(llamaConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var models [3]*Model
+	for i, seed := range []uint64{7, 7, 8} {
+		if models[i], err = Random(c, seed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sameParams(t, models[1], models[0])
+	if slices.Equal(models[0].params[0].Value.F32, models[2].params[0].Value.F32) {
+		t.Error("seeds 7 and 8 give the same embedding")
+	}
+}
+
+func TestRandomZeroesThePaddingRow(t *testing.T) {
+	m := randomModel(t, with(llamaConfig, "pad_token_id", "3"))
+	row := m.embed.Weight.Value.F32[3*16 : 4*16]
+	if slices.ContainsFunc(row, func(v float32) bool { return v != 0 }) {
+		t.Errorf("found %v, expected zeros", row)
+	}
+}
