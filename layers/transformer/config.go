@@ -24,23 +24,27 @@ const (
 
 // Config is a validated config.json. ParseConfig, ReadConfig and the models' Config field are the ways to get one.
 type Config struct {
-	ModelType                                string // e.g. "llama"
+	ModelType string // e.g. "llama"
+
 	VocabSize, HiddenSize, IntermediateSize  int
 	NumLayers, NumHeads, NumKVHeads, HeadDim int
-	MaxPositions                             int     // context length the model was made for
-	Activation                               string  // layers.SiLU, ...
-	NormEps                                  float32 // of RMSNorm or LayerNorm
+	MaxPositions                             int // context length the model was made for
+
+	Activation string  // layers.SiLU, ...
+	NormEps    float32 // of RMSNorm or LayerNorm
+	Rope       *Rope   // nil: positions are learned
+	Windows    []int   // sliding window of each layer; 0: none
+	Tied       bool    // the output layer's weight is the embedding's
+	InitStd    float64 // initializer_range
+
 	AttentionBias, AttentionOutBias, MLPBias bool
-	Tied                                     bool    // the head's weight is the embedding's
-	Windows                                  []int   // sliding window of each layer; 0: none
-	Rope                                     *Rope   // nil: positions are learned
-	InitStd                                  float64 // initializer_range
-	ParallelResidual                         bool    // GPT-NeoX
-	UnscaledAttention, ScaleByInverseLayer   bool    // GPT-2: scale_attn_weights false, scale_attn_by_inverse_layer_idx
-	BOS, PAD                                 []int32 // token ids, empty where not set
-	EOS                                      []int32
-	family                                   *family
-	raw                                      []byte // the file
+	ParallelResidual                         bool // GPT-NeoX: use_parallel_residual
+	UnscaledAttention, ScaleByInverseLayer   bool // GPT-2: scale_attn_weights is false, scale_attn_by_inverse_layer_idx is true
+
+	BOS, EOS, PAD []int32 // token ids, empty where not set
+
+	family *family
+	raw    []byte // the file
 }
 
 const configFile = "config.json"

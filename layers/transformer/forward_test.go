@@ -212,6 +212,31 @@ func TestQwen3NormsRemoveTheScaleOfProjections(t *testing.T) {
 	}
 }
 
+// TestQwen3NormGradientsAgreeWithDifferences moves the norms' weights a little along their gradient.
+func TestQwen3NormGradientsAgreeWithDifferences(t *testing.T) {
+	m := trainAll(t, randomModel(t, with(qwen3Config, "initializer_range", "0.4")))
+	b := ramp(NewBatch(2, 7), m.Config.VocabSize)
+	grads := run(t, m, b, Options{}).grads
+	for _, p := range m.Params() {
+		if !strings.Contains(p.Name, "q_norm") && !strings.Contains(p.Name, "k_norm") {
+			continue
+		}
+		slope := distance(grads[p.Name].F32, make([]float32, p.Value.Len()), nil)
+		at := func(step float64) float64 {
+			old := slices.Clone(p.Value.F32)
+			defer copy(p.Value.F32, old)
+			for i, g := range grads[p.Name].F32 {
+				p.Value.F32[i] += float32(step / slope * float64(g))
+			}
+			return run(t, m, b, Options{}).loss
+		}
+		const h = 0.02
+		if got := (at(h) - at(-h)) / (2 * h); math.Abs(got-slope) > 1e-2*slope {
+			t.Errorf("%s: the loss changes by %.5g a unit, the gradient says %.5g", p.Name, got, slope)
+		}
+	}
+}
+
 // unitHeads returns a Qwen 3 and a Qwen 2 model of the same weights with two token ids, 0 and 1, whose normalised embeddings consist
 // of 1 and -1, and projections of queries and keys that read one coordinate each.
 func unitHeads(t *testing.T) (q3, q2 *Model) {

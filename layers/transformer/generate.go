@@ -2,7 +2,10 @@ package transformer
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/geotune/geotune/graph"
@@ -99,6 +102,9 @@ func (g *Generator) Generate(ctx context.Context, prompt []int32, opt GenOptions
 		if err := g.feed(last, len(prompt)-1+len(out)); err != nil {
 			return out, fmt.Errorf("transformer: generate: %w", err)
 		}
+		if err := g.finite(); err != nil {
+			return out, fmt.Errorf("transformer: generate: token %d: %w", len(prompt)+len(out), err)
+		}
 		last = pick.next(g.logits.F32)
 		if slices.Contains(opt.Stop, last) {
 			break
@@ -111,6 +117,16 @@ func (g *Generator) Generate(ctx context.Context, prompt []int32, opt GenOptions
 		}
 	}
 	return out, nil
+}
+
+// finite reports logits that are NaN or infinite.
+func (g *Generator) finite() error {
+	for id, v := range g.logits.F32 {
+		if v-v != 0 {
+			return fmt.Errorf("the logit of id %d is %v; the weights are damaged or overflow", id, v)
+		}
+	}
+	return nil
 }
 
 func (g *Generator) check(prompt []int32, opt GenOptions) error {
@@ -159,4 +175,31 @@ func (g *Generator) feed(id int32, position int) error {
 	g.seq.Positions.I32[0] = int32(position)
 	g.seq.Cache.Start.I32[0] = int32(position)
 	return g.step.RunAll()
+}
+
+// StopIDs returns the ids that end a text: eos_token_id of config.json and of generation_config.json, where models tuned for
+// conversation list more of them.
+func (m *Model) StopIDs() ([]int32, error) {
+	const name = "generation_config.json"
+	ids := slices.Clone(m.Config.EOS)
+	if m.dir == nil {
+		return ids, nil
+	}
+	data, err := fs.ReadFile(m.dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ids, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("transformer: %w", err)
+	}
+	f := &fields{file: name}
+	if err := json.Unmarshal(data, &f.raw); err != nil {
+		return nil, fmt.Errorf("transformer: %s: not a JSON object: %w", name, err)
+	}
+	for _, id := range f.ids("eos_token_id", m.Config.VocabSize) {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, f.err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -204,5 +206,39 @@ func TestRepetitionPenaltyLowersWhatHasOccurred(t *testing.T) {
 	}
 	if id := p.next(logits); id != 0 {
 		t.Errorf("found %d, expected 0: token 1 is halved too now", id)
+	}
+}
+
+func TestGenerateReportsLogitsThatAreNotFinite(t *testing.T) {
+	m := randomModel(t, llamaConfig)
+	m.params[len(m.params)-1].Value.F32[5*16] = float32(math.NaN())
+	_, err := newGenerator(t, m, 8).Generate(context.Background(), []int32{1}, GenOptions{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "logit of id 5 is NaN") {
+		t.Errorf("found %v, expected an error that names the logit of id 5", err)
+	}
+}
+
+func TestStopIDsJoinBothConfigs(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "model")
+	if err := randomModel(t, with(llamaConfig, "eos_token_id", "2")).Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string][]int32{"": {2}, "{}": {2}, `{"eos_token_id":[2,9]}`: {2, 9}, `{"eos_token_id":7}`: {2, 7}} {
+		if text != "" {
+			if err := os.WriteFile(filepath.Join(dir, "generation_config.json"), []byte(text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := os.RemoveAll(filepath.Join(dir, "generation_config.json")); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := openModel(t, dir).StopIDs(); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: found %v, %v, expected %v", text, got, err, want)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "generation_config.json"), []byte(`{"eos_token_id":"x"}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openModel(t, dir).StopIDs(); err == nil || !strings.Contains(err.Error(), "generation_config.json") {
+		t.Errorf("found %v, expected an error that names the file", err)
 	}
 }
