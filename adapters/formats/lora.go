@@ -115,6 +115,8 @@ func (l *LoRA) Validate() error {
 		return fmt.Errorf("bias is %q, expected none, all or lora_only", l.Bias)
 	case l.DoRA && l.LoRABias:
 		return errors.New("lora_bias does not go with DoRA; switch one of them off")
+	case l.LoRABias && l.Init != "" && l.Init != "default" && l.Init != "none":
+		return fmt.Errorf("lora_bias goes with the default init only, found %s", l.Init)
 	case l.Targets.Pattern != "" && (len(l.Indices) > 0 || len(l.Pattern) > 0):
 		return errors.New("layers_to_transform and layers_pattern need target modules as a list, not as a regular expression")
 	case len(l.Pattern) > 0 && len(l.Indices) == 0:

@@ -3,11 +3,8 @@ package formats
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v4"
 )
 
 // AllLinear is the pattern that selects every linear layer except the output head.
@@ -40,8 +37,8 @@ func (s Selection) String() string {
 	return "[" + strings.Join(s.Names, ", ") + "]"
 }
 
-// value returns what JSON and YAML hold.
-func (s Selection) value() any {
+// Value returns what JSON and YAML hold: a string, a list of strings, or nil.
+func (s Selection) Value() any {
 	switch {
 	case s.Pattern != "":
 		return s.Pattern
@@ -52,7 +49,7 @@ func (s Selection) value() any {
 }
 
 // MarshalJSON writes a string, a list or null.
-func (s Selection) MarshalJSON() ([]byte, error) { return json.Marshal(s.value()) }
+func (s Selection) MarshalJSON() ([]byte, error) { return json.Marshal(s.Value()) }
 
 // UnmarshalJSON reads a string, a list of strings or null.
 func (s *Selection) UnmarshalJSON(text []byte) error {
@@ -61,21 +58,4 @@ func (s *Selection) UnmarshalJSON(text []byte) error {
 		return json.Unmarshal(text, &s.Pattern)
 	}
 	return json.Unmarshal(text, &s.Names)
-}
-
-// MarshalYAML writes a string, a list or null.
-func (s Selection) MarshalYAML() (any, error) { return s.value(), nil }
-
-// UnmarshalYAML reads a string, a list of strings or null.
-func (s *Selection) UnmarshalYAML(node *yaml.Node) error {
-	*s = Selection{}
-	switch {
-	case node.Kind == yaml.ScalarNode && node.Tag == "!!null":
-		return nil
-	case node.Kind == yaml.ScalarNode:
-		return node.Decode(&s.Pattern)
-	case node.Kind == yaml.SequenceNode:
-		return node.Decode(&s.Names)
-	}
-	return fmt.Errorf("line %d: expected a list of module names or one regular expression", node.Line)
 }

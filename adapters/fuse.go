@@ -1,0 +1,101 @@
+package adapters
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/geotune/geotune/graph"
+)
+
+// FuseReport says what Fuse did to each changed parameter, in the order of the adapter's modules.
+type FuseReport struct {
+	Changed []Fused
+	// MaxDelta is the largest change of a weight.
+	MaxDelta float32
+}
+
+// Fused describes the change ΔW of one parameter of the base.
+type Fused struct {
+	Name string
+	// MaxDelta is the largest |ΔW|, Norm the Frobenius norm of ΔW, both before rounding to the base's storage type.
+	MaxDelta float32
+	Norm     float64
+	// Lost is the norm of what the rounding changed, relative to Norm: with a bfloat16 base, how much of a small update disappears.
+	Lost float64
+}
+
+// Fuse folds the adapter into the weights of its model, W + scale·B·A in float32, rounded to nearest to the base's storage type, and takes
+// it off; trained biases and modules replace those of the base. Nothing has changed when it returns an error: a weight that is shared
+// with a module whose output must not change cannot take an update, nor a layer without a bias that of B.
+func Fuse(a *Adapter) (*FuseReport, error) {
+	f := &fusion{values: map[*graph.Param][]float32{}}
+	for _, p := range a.parts {
+		if err := p.fuse(f); err != nil {
+			return nil, fmt.Errorf("adapters: fuse %s: %w", p.name(), err)
+		}
+	}
+	if err := f.checkShared(a); err != nil {
+		return nil, err
+	}
+	a.Detach()
+	report := &FuseReport{}
+	for _, p := range f.order {
+		fused := stored(f.values[p], p.Value.DType, p.Value.Shape)
+		change := measure(p.Name, p.Value.Floats(), f.values[p], fused.Floats())
+		report.Changed = append(report.Changed, change)
+		report.MaxDelta = max(report.MaxDelta, change.MaxDelta)
+		p.Value = fused.Freeze()
+	}
+	return report, nil
+}
+
+// fusion collects the new values of base parameters.
+type fusion struct {
+	order  []*graph.Param
+	values map[*graph.Param][]float32
+}
+
+// set gives a parameter of the base its new value, unless a part has done so that started from this one.
+func (f *fusion) set(p *graph.Param, values []float32) {
+	if _, done := f.values[p]; !done {
+		f.order, f.values[p] = append(f.order, p), values
+	}
+}
+
+// checkShared refuses to change a weight that a module beside the adapted one uses. Parameters that are trained themselves change for
+// all their users, as they did in training.
+func (f *fusion) checkShared(a *Adapter) error {
+	trained := map[*graph.Param]bool{}
+	for _, t := range a.trained {
+		trained[t.Param] = true
+	}
+	for _, p := range f.order {
+		if users := a.users[p]; len(users) > 1 && !trained[p] {
+			return fmt.Errorf("adapters: fuse: the weight %s is shared by %s, and the adapter changes it for only one of them; use the adapter without fusing",
+				p.Name, strings.Join(users, " and "))
+		}
+	}
+	return nil
+}
+
+// measure compares a parameter before, after, and after rounding.
+func measure(name string, before, after, rounded []float32) Fused {
+	c := Fused{Name: name}
+	var squares, lost float64
+	for i, v := range after {
+		d := v - before[i]
+		if d < 0 {
+			d = -d
+		}
+		c.MaxDelta = max(c.MaxDelta, d)
+		squares += float64(d) * float64(d)
+		e := float64(rounded[i]) - float64(v)
+		lost += e * e
+	}
+	c.Norm = math.Sqrt(squares)
+	if squares > 0 {
+		c.Lost = math.Sqrt(lost / squares)
+	}
+	return c
+}

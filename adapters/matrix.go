@@ -1,0 +1,105 @@
+package adapters
+
+import (
+	"math"
+
+	"github.com/geotune/geotune/graph/kernel"
+	"github.com/geotune/geotune/graph/kernel/cpu"
+	"github.com/geotune/geotune/internal/safetensors"
+	"github.com/geotune/geotune/layers"
+)
+
+// rowsPerChunk is the grain of parallel loops over the rows of a weight; results do not depend on it.
+const rowsPerChunk = 16
+
+// outIn returns a linear layer's weight in float32 as rows of outputs, whatever the layer's layout; the slice is the caller's.
+func outIn(l *layers.Linear) []float32 {
+	return toOutIn(l, l.Weight.Value.Floats())
+}
+
+func toOutIn(l *layers.Linear, w []float32) []float32 {
+	if l.InOut {
+		return transpose(w, l.In, l.Out)
+	}
+	return append([]float32(nil), w...)
+}
+
+// fromOutIn returns rows of outputs in the layer's layout.
+func fromOutIn(l *layers.Linear, w []float32) []float32 {
+	if l.InOut {
+		return transpose(w, l.Out, l.In)
+	}
+	return w
+}
+
+// transpose returns the transpose of a rows×cols matrix.
+func transpose(m []float32, rows, cols int) []float32 {
+	out := make([]float32, len(m))
+	cpu.Parallel(cols, rowsPerChunk, func(lo, hi int) {
+		for j := lo; j < hi; j++ {
+			for i := range rows {
+				out[j*rows+i] = m[i*cols+j]
+			}
+		}
+	})
+	return out
+}
+
+// addProduct adds scale·B·A to w in float32, for w (out,in), b (out,r), a (r,in).
+func addProduct(w []float32, scale float32, b, a []float32, out, r, in int) {
+	cpu.Parallel(out, rowsPerChunk, func(lo, hi int) {
+		delta := make([]float32, in)
+		for i := lo; i < hi; i++ {
+			clear(delta)
+			for k := range r {
+				axpy(delta, b[i*r+k], a[k*in:(k+1)*in])
+			}
+			axpy(w[i*in:(i+1)*in], scale, delta)
+		}
+	})
+}
+
+// axpy adds alpha·x to y.
+func axpy(y []float32, alpha float32, x []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] += alpha * v
+	}
+}
+
+// rowNorms returns the Euclidean norms of the rows of w, summed in float64.
+func rowNorms(w []float32, rows, cols int) []float32 {
+	out := make([]float32, rows)
+	cpu.Parallel(rows, rowsPerChunk, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			var sum float64
+			for _, v := range w[i*cols : (i+1)*cols] {
+				sum += float64(v) * float64(v)
+			}
+			out[i] = float32(math.Sqrt(sum))
+		}
+	})
+	return out
+}
+
+// stored returns values as a tensor of storage type d, rounding to nearest, ties to even.
+func stored(values []float32, d kernel.DType, shape kernel.Shape) *kernel.Tensor {
+	t := &kernel.Tensor{DType: d, Shape: shape}
+	switch d {
+	case kernel.BF16:
+		t.U16 = roundAll(values, safetensors.ToBFloat16)
+	case kernel.F16:
+		t.U16 = roundAll(values, safetensors.ToFloat16)
+	default:
+		t.F32 = values
+	}
+	return t
+}
+
+func roundAll(values []float32, round func(float32) uint16) []uint16 {
+	out := make([]uint16, len(values))
+	for i, v := range values {
+		out[i] = round(v)
+	}
+	return out
+}

@@ -1,0 +1,80 @@
+package adapters
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/geotune/geotune/adapters/formats"
+	"github.com/geotune/geotune/internal/strictyaml"
+)
+
+// The names of the adapter types.
+const (
+	typeLoRA = "lora"
+	typeDoRA = "dora"
+	typeFull = "full"
+)
+
+// adapterType is one kind of adapter.
+type adapterType struct {
+	// validate checks a config without a model.
+	validate func(Config) error
+	// read returns the config that builds the adapter of a file with these settings, if it is of this type; nil settings mean plain
+	// weights.
+	read func(formats.Settings) (Config, bool)
+	// attach puts the adapter onto the builder's model.
+	attach func(*builder) error
+}
+
+// types lists the adapter types by the name that a config has.
+var types = map[string]adapterType{
+	typeLoRA: {validateLoRA, readLoRA, attachLoRA},
+	typeDoRA: {validateLoRA, readDoRA, attachLoRA},
+	typeFull: {validateFull, readFull, attachFull},
+}
+
+// inits lists the initialisations of LoRA factors.
+var inits = map[string]initializer{
+	"default":    {fill: kaimingInit},
+	"gaussian":   {fill: gaussianInit},
+	"orthogonal": {fill: orthogonalInit},
+	"pissa":      {fill: pissaInit, modifiesBase: true},
+	"olora":      {fill: oloraInit, modifiesBase: true},
+}
+
+// Types returns the names of the adapter types.
+func Types() []string { return slices.Sorted(maps.Keys(types)) }
+
+// Inits returns the names of the initialisations.
+func Inits() []string { return slices.Sorted(maps.Keys(inits)) }
+
+func typeByName(name string) (adapterType, error) {
+	t, ok := types[name]
+	if !ok {
+		return t, fmt.Errorf("adapters: %w", unknown("type", name, Types()))
+	}
+	return t, nil
+}
+
+func initByName(name string) (initializer, error) {
+	if strings.HasPrefix(name, "pissa_niter_") { // the randomised SVD approximates the exact one
+		name = "pissa"
+	}
+	i, ok := inits[name]
+	if !ok {
+		return i, unknown("init", name, Inits())
+	}
+	return i, nil
+}
+
+// unknown is the error for a name that is not in a table.
+func unknown(what, name string, known []string) error {
+	text := fmt.Sprintf("unknown %s %q; known are %s", what, name, strings.Join(known, ", "))
+	if near := strictyaml.Nearest(name, known); len(near) > 0 {
+		text += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return errors.New(text)
+}
