@@ -6,39 +6,30 @@ import (
 	"github.com/geotune/geotune/graph/kernel/cpu"
 )
 
-// Add is y = a + b of two tensors of the same shape: the residual connection. Its gradients are dy itself.
+// Add is y = a + b for operands of one shape: the residual connection.
 type Add struct{}
 
-// String implements Kernel.
+// String returns "add".
 func (Add) String() string { return "add" }
 
-// GradIsDY implements SelfGrad.
+// GradIsDY reports that both gradients are DY.
 func (Add) GradIsDY() bool { return true }
 
-// Plan implements Kernel.
+// Plan checks the inputs a and b.
 func (Add) Plan(in []Spec, need []bool) (Plan, error) {
 	if err := checkOperands("add", in, need, operand{"a", activation}, operand{"b", activation}); err != nil {
 		return Plan{}, err
 	}
-	if !in[0].Shape.Equal(in[1].Shape) {
-		return Plan{}, fmt.Errorf("add: shapes %v and %v differ", in[0].Shape, in[1].Shape)
+	if err := checkShape("add", "b", in[1].Shape, in[0].Shape...); err != nil {
+		return Plan{}, err
 	}
-	return Plan{Out: in[0].Shape, YOverX: []int{0, 1}, DXOverDY: []int{0}}, nil
+	return Plan{Out: in[0].Shape, YOverX: []int{0, 1}, DXOverDY: []int{0, 1}}, nil
 }
 
-type addArgs struct{ y, a, b []float32 }
+// Forward computes a + b.
+func (Add) Forward(c *Call) { add(c.Y, c.X[0], c.X[1]) }
 
-var addLoop = newLoop(func(p *addArgs, lo, hi int) { cpu.Add(p.y[lo:hi], p.a[lo:hi], p.b[lo:hi]) })
-
-// addGrain is the number of elements of a parallel chunk: enough to be worth a hand-over, little enough to stay in cache.
-const addGrain = 1 << 14
-
-// Forward implements Kernel.
-func (Add) Forward(c *Call) {
-	addLoop.run(len(c.Y.F32), addGrain, addArgs{c.Y.F32, c.X[0].F32, c.X[1].F32})
-}
-
-// Backward implements Kernel; a host that knows SelfGrad never calls it.
+// Backward copies DY, for hosts that do not hand it through.
 func (Add) Backward(c *Call) {
 	for _, dx := range c.DX {
 		if dx != nil {
@@ -47,7 +38,19 @@ func (Add) Backward(c *Call) {
 	}
 }
 
-// AddTo adds src to dst, which have the same shape.
+// AddTo adds src to dst, which must have as many elements; another number is a programmer error and panics.
 func AddTo(dst, src *Tensor) {
-	addLoop.run(len(dst.F32), addGrain, addArgs{dst.F32, dst.F32, src.F32})
+	if len(dst.F32) != len(src.F32) {
+		panic(fmt.Sprintf("kernel: add %v to %v", src.Shape, dst.Shape))
+	}
+	add(dst, dst, src)
 }
+
+// addArgs are the operands of addLoop.
+type addArgs struct{ y, a, b []float32 }
+
+func add(y, a, b *Tensor) {
+	addLoop.run(len(y.F32), elementGrain, addArgs{y.F32, a.F32, b.F32})
+}
+
+var addLoop = newLoop(func(a *addArgs, lo, hi int) { cpu.Add(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi]) })
