@@ -5,7 +5,7 @@
 //
 //	added.go          splits off added tokens such as <|endoftext|>
 //	normalizer.go     normalizer     NFC, Sequence
-//	pretokenizer.go   preTokenizer   ByteLevel, Split, Sequence
+//	pretokenizer.go   preTokenizer   ByteLevel, Digits, Split, Sequence
 //	model.go          model          BPE
 //	postprocessor.go  postProcessor  ByteLevel, RobertaProcessing, TemplateProcessing, Sequence
 //	decoder.go        decoder        ByteLevel (the way back)
@@ -16,4 +16,9 @@
 //
 // Text that is not valid UTF-8 is read as Python's bytes.decode("utf-8", "replace") reads it: U+FFFD stands for each maximal
 // ill-formed part; offsets then count the characters of the replaced text.
+//
+// Known differences from the Rust library: \p{L} and \p{N} follow Go's Unicode tables (15.0 in Go 1.26), so that about 5,000
+// characters that came with later versions (CJK extension I, more hieroglyphs, new scripts) may be split otherwise; an added
+// token that normalization changes decodes to its spelling in the file; regular expressions with \w, \b, class intersection and
+// a few more constructs, which mean something else to Go's engines, are refused at load.
 package tokenizer
