@@ -37,7 +37,7 @@ func Load(path string) (*Tokenizer, error) {
 	return t, nil
 }
 
-// New makes a Tokenizer from the content of a tokenizer.json.
+// New makes a Tokenizer from the content of a tokenizer.json. It keeps data, which must not change afterwards.
 func New(data []byte) (*Tokenizer, error) {
 	t, err := parse(data)
 	if err != nil {
@@ -46,18 +46,21 @@ func New(data []byte) (*Tokenizer, error) {
 	return t, nil
 }
 
+// fileSections is the JSON form of a tokenizer.json.
+type fileSections struct {
+	AddedTokens   []addedToken    `json:"added_tokens"`
+	Normalizer    json.RawMessage `json:"normalizer"`
+	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
+	PostProcessor json.RawMessage `json:"post_processor"`
+	Decoder       json.RawMessage `json:"decoder"`
+	Model         json.RawMessage `json:"model"`
+}
+
 func parse(data []byte) (*Tokenizer, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not valid UTF-8")
 	}
-	var file struct {
-		AddedTokens   []addedToken    `json:"added_tokens"`
-		Normalizer    json.RawMessage `json:"normalizer"`
-		PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
-		PostProcessor json.RawMessage `json:"post_processor"`
-		Decoder       json.RawMessage `json:"decoder"`
-		Model         json.RawMessage `json:"model"`
-	}
+	var file fileSections
 	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, err
 	}
