@@ -51,7 +51,8 @@ type Adapter struct {
 	trained  []*Trainable
 	points   []optim.Point
 	notes    []string
-	users    map[*graph.Param][]string // names of the modules that use a weight; several where it is tied
+	users    map[*graph.Param][]string       // names of the modules that use a weight; several where it is tied
+	base     map[*graph.Param]*kernel.Tensor // what parameters that are trained in place were before
 }
 
 // Attach puts a new adapter onto the model, or with cfg.From a stored one. Its random values depend on the seed and the module's
@@ -84,7 +85,7 @@ func attach(m Model, cfg Config, file *formats.Adapter, seed uint64, rng *kernel
 		return nil, err
 	}
 	b := &builder{
-		Adapter: &Adapter{config: cfg, model: m, users: usersOf(m)}, file: file, seed: seed, rng: rng,
+		Adapter: &Adapter{config: cfg, model: m, users: usersOf(m), base: map[*graph.Param]*kernel.Tensor{}}, file: file, seed: seed, rng: rng,
 		modules: modulesOf(m),
 	}
 	if err = t.attach(b); err == nil && file != nil {

@@ -357,6 +357,41 @@ func TestModelOutputsStartUnchanged(t *testing.T) {
 	}
 }
 
+// TestOLoRAStartsWithOrthonormalColumns: B has orthonormal columns and A is upper triangular.
+func TestOLoRAStartsWithOrthonormalColumns(t *testing.T) {
+	a := attach(t, newFake(fakeOptions{}), adapters.Config{Rank: 3, Targets: []string{"down_proj"}, Init: adapters.Init{Name: "olora"}})
+	fa, fb := a.Trainables()[0].Param.Value, a.Trainables()[1].Param.Value
+	in, out := fa.Shape[1], fb.Shape[0]
+	for k := range 3 {
+		for l := range 3 {
+			var dot, want float64
+			if k == l {
+				want = 1
+			}
+			for i := range out {
+				dot += float64(fb.F32[i*3+k]) * float64(fb.F32[i*3+l])
+			}
+			if math.Abs(dot-want) > 1e-6 {
+				t.Errorf("columns %d and %d of B have the product %v", k, l, dot)
+			}
+			if l < k && fa.F32[k*in+l] != 0 {
+				t.Errorf("A has %v below the diagonal", fa.F32[k*in+l])
+			}
+		}
+	}
+}
+
+func TestFileForAnotherModelIsRefusedBeforeMemoryIsTaken(t *testing.T) {
+	a := attach(t, newFake(fakeOptions{}), adapters.Config{Rank: 2, Targets: []string{"q_proj"}})
+	f := a.File(formats.Header{})
+	f.Settings.(*formats.LoRA).Targets.Names = []string{"q_proj", "up_proj"}
+	f.Settings.(*formats.LoRA).Ranks = map[string]int{"up_proj": 1 << 16}
+	_, err := adapters.AttachFile(newFake(fakeOptions{}), f, nil)
+	if err == nil || !strings.Contains(err.Error(), "model.layers.1.mlp.up_proj.lora_A.weight") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestOLoRARefusesConv1D(t *testing.T) {
 	_, err := adapters.Attach(newFake(fakeOptions{inOut: true}), adapters.Config{Rank: 2, Init: adapters.Init{Name: "olora"}}, 1, nil)
 	if err == nil || !strings.Contains(err.Error(), "use pissa") {

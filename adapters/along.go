@@ -97,16 +97,15 @@ func (b *builder) trainParams(keys map[*graph.Param]string) error {
 		return nil
 	}
 	names := map[string]bool{}
-	before := map[*graph.Param]*kernel.Tensor{}
 	for p := range keys {
-		names[p.Name], before[p] = true, p.Value
+		names[p.Name], b.base[p] = true, p.Value
 	}
 	if err := b.model.MakeTrainable(func(name string) bool { return names[name] }); err != nil {
 		return err
 	}
 	for _, p := range b.model.Params() {
 		if key := keys[p]; key != "" {
-			b.add(&trainedParam{base: before[p], t: newTrainable(key, p)})
+			b.add(&trainedParam{base: b.base[p], t: newTrainable(key, p)})
 		}
 	}
 	return nil

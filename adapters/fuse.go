@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/geotune/geotune/graph"
+	"github.com/geotune/geotune/graph/kernel"
 )
 
 // FuseReport says what Fuse did to each changed parameter, in the order of the adapter's modules.
@@ -25,11 +26,11 @@ type Fused struct {
 	Lost float64
 }
 
-// Fuse folds the adapter into the weights of its model, W + scale·B·A in float32, rounded to nearest to the base's storage type, and takes
-// it off; trained biases and modules replace those of the base. Nothing has changed when it returns an error: a weight that is shared
-// with a module whose output must not change cannot take an update, nor a layer without a bias that of B.
+// Fuse folds the adapter into the weights of its model, W + scale·B·A in float32, rounded to nearest to the base's storage type, and
+// takes it off; trained biases and modules replace those of the base. Nothing has changed when it returns an error: a weight that is
+// shared with a module whose output must not change cannot take an update, nor a layer without a bias that of B.
 func Fuse(a *Adapter) (*FuseReport, error) {
-	f := &fusion{values: map[*graph.Param][]float32{}}
+	f := &fusion{base: a.base, values: map[*graph.Param]*kernel.Tensor{}}
 	for _, p := range a.parts {
 		if err := p.fuse(f); err != nil {
 			return nil, fmt.Errorf("adapters: fuse %s: %w", p.name(), err)
@@ -39,28 +40,34 @@ func Fuse(a *Adapter) (*FuseReport, error) {
 		return nil, err
 	}
 	a.Detach()
-	report := &FuseReport{}
-	for _, p := range f.order {
-		fused := stored(f.values[p], p.Value.DType, p.Value.Shape)
-		change := measure(p.Name, p.Value.Floats(), f.values[p], fused.Floats())
-		report.Changed = append(report.Changed, change)
-		report.MaxDelta = max(report.MaxDelta, change.MaxDelta)
-		p.Value = fused.Freeze()
+	for p, v := range f.values {
+		p.Value = v.Freeze()
 	}
-	return report, nil
+	return &f.report, nil
 }
 
-// fusion collects the new values of base parameters.
+// fusion collects the new values of base parameters, in their storage types.
 type fusion struct {
+	base   map[*graph.Param]*kernel.Tensor // what parameters that are trained in place were before
+	values map[*graph.Param]*kernel.Tensor
 	order  []*graph.Param
-	values map[*graph.Param][]float32
+	report FuseReport
 }
 
 // set gives a parameter of the base its new value, unless a part has done so that started from this one.
 func (f *fusion) set(p *graph.Param, values []float32) {
-	if _, done := f.values[p]; !done {
-		f.order, f.values[p] = append(f.order, p), values
+	if f.values[p] != nil {
+		return
 	}
+	base := f.base[p]
+	if base == nil {
+		base = p.Value
+	}
+	fused := stored(values, base.DType, base.Shape)
+	change := measure(p.Name, base.Floats(), values, fused.Floats())
+	f.values[p], f.order = fused, append(f.order, p)
+	f.report.Changed = append(f.report.Changed, change)
+	f.report.MaxDelta = max(f.report.MaxDelta, change.MaxDelta)
 }
 
 // checkShared refuses to change a weight that a module beside the adapted one uses. Parameters that are trained themselves change for

@@ -80,12 +80,11 @@ func normals(rng *rand.Rand, n int) []float64 {
 
 // dense returns the base weight in float64, (out,in).
 func (x *initInput) dense() *mat.Dense {
-	w := x.weight()
-	m := mat.NewDense(x.out, x.in, nil)
-	for i, v := range w {
-		m.Set(i/x.in, i%x.in, float64(v))
+	data := make([]float64, x.out*x.in)
+	for i, v := range x.weight() {
+		data[i] = float64(v)
 	}
-	return m
+	return mat.NewDense(x.out, x.in, data)
 }
 
 // fits refuses ranks above that of a matrix of the weight's shape.

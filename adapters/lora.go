@@ -44,6 +44,9 @@ func attachLoRA(b *builder) error {
 	if err != nil {
 		return err
 	}
+	if err := b.allStored(matched); err != nil {
+		return err
+	}
 	ranks, err := formats.NewPatterns(l.Ranks)
 	if err != nil {
 		return fmt.Errorf("rank_pattern: %w", err)
@@ -66,6 +69,29 @@ func attachLoRA(b *builder) error {
 	}
 	b.settings = l
 	return b.trainAlong(l, matched)
+}
+
+// allStored checks that a file has factors for every module that its settings select, before memory is taken for them.
+func (b *builder) allStored(matched []module) error {
+	if b.file == nil {
+		return nil
+	}
+	var missing []string
+	for i := range matched {
+		kind := formats.KindA
+		if matched[i].embedding != nil {
+			kind = formats.KindEmbeddingA
+		}
+		key := formats.Key{Module: matched[i].name, Kind: kind}.String()
+		if _, ok := b.file.Tensors[key]; !ok {
+			missing = append(missing, key)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%s lacks %s; its target modules %s select these layers of the model; is it for another model?",
+			b.file.Path, some(missing), b.file.Settings.(*formats.LoRA).Targets)
+	}
+	return nil
 }
 
 // loraSettings returns the settings of the config, or those of the file.

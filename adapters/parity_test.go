@@ -140,8 +140,30 @@ func run(t testing.TB, m *transformer.Model, b *transformer.Batch, a *adapters.A
 	t.Helper()
 	g := graph.NewWorkspace().NewGraph()
 	out := m.Forward(g, b, transformer.Options{NeedLogits: true})
-	outputs := []graph.Output{{Node: out.Logits}, {Node: out.Loss}}
+	var r results
+	machine := r.compute(t, g, out, b, a)
+	r.logits = masked(machine.Output(1).F32, b)
+	return r
+}
+
+// runLoss is run as a training step does it: blocks recomputed, and the logits never whole where the output layer allows it.
+func runLoss(t testing.TB, m *transformer.Model, b *transformer.Batch, a *adapters.Adapter) (r results) {
+	t.Helper()
+	g := graph.NewWorkspace().NewGraph()
+	r.compute(t, g, m.Forward(g, b, transformer.Options{Checkpoint: true}), b, a)
+	return r
+}
+
+// compute runs the graph of a forward pass with the gradients of the mean loss and returns the machine; its outputs are the loss and,
+// where there are any, the logits.
+func (r *results) compute(t testing.TB, g *graph.Graph, out transformer.Outputs, b *transformer.Batch, a *adapters.Adapter) *graph.Machine {
+	t.Helper()
+	outputs := []graph.Output{{Node: out.Loss}}
+	if out.Logits != nil {
+		outputs = append(outputs, graph.Output{Node: out.Logits})
+	}
 	count := float32(b.TargetCount())
+	r.grads = map[string][]float32{}
 	if a != nil {
 		seed, value := g.Input("seed", kernel.F32, 1)
 		value.F32[0] = 1 / count
@@ -150,7 +172,9 @@ func run(t testing.TB, m *transformer.Model, b *transformer.Batch, a *adapters.A
 			wrt = append(wrt, g.Param(p))
 		}
 		for i, n := range g.Gradients(out.Loss, seed, wrt...) {
-			outputs = append(outputs, graph.Output{Node: n, Into: a.Trainables()[i].Grad})
+			tr := a.Trainables()[i]
+			outputs = append(outputs, graph.Output{Node: n, Into: tr.Grad})
+			r.grads[tr.Key] = tr.Grad.F32
 		}
 	}
 	machine, err := g.Compile(outputs...)
@@ -160,14 +184,8 @@ func run(t testing.TB, m *transformer.Model, b *transformer.Batch, a *adapters.A
 	if err := machine.RunAll(); err != nil {
 		t.Fatal(err)
 	}
-	r := results{grads: map[string][]float32{}, loss: float64(machine.Output(1).F32[0] / count)}
-	r.logits = masked(machine.Output(0).F32, b)
-	if a != nil {
-		for _, tr := range a.Trainables() {
-			r.grads[tr.Key] = tr.Grad.F32
-		}
-	}
-	return r
+	r.loss = float64(machine.Output(0).F32[0] / count)
+	return machine
 }
 
 func masked(logits []float32, b *transformer.Batch) []float32 {
@@ -215,6 +233,7 @@ func TestParityWithPEFT(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := run(t, m, b, a)
+			r.compareGrads(t, runLoss(t, m, b, a))
 			out := r.compareOutputs(t, "expected.safetensors", got, b)
 			grad := r.compareGrads(t, got)
 			fused := r.compareFused(t, m, a)

@@ -249,6 +249,11 @@ func TestReadNamesWhatTheDirectoryHoldsInstead(t *testing.T) {
 	}
 }
 
+func TestFileBesideItsConfigIsThatDirectory(t *testing.T) {
+	dir := loraCases(t)[0]
+	sameTensors(t, read(t, filepath.Join(dir, formats.TensorFile)).Tensors, read(t, dir).Tensors)
+}
+
 func TestBareFileTakesItsSettingsFromShapesAndArguments(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.safetensors")
 	tensors := []safetensors.Tensor{

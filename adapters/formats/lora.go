@@ -97,16 +97,19 @@ func readInit(o *object) string {
 	return name
 }
 
+// maxRank bounds ranks: no layer in use is as wide.
+const maxRank = 1 << 16
+
 // Validate checks the settings against one another, as PEFT's LoraConfig does.
 func (l *LoRA) Validate() error {
 	for pattern, r := range l.Ranks {
-		if r <= 0 {
-			return fmt.Errorf("rank_pattern: rank of %q is %d, expected at least 1", pattern, r)
+		if r < 1 || r > maxRank {
+			return fmt.Errorf("rank_pattern: rank of %q is %d, expected 1 to %d", pattern, r, maxRank)
 		}
 	}
 	switch {
-	case l.Rank <= 0:
-		return fmt.Errorf("rank r is %d, expected at least 1", l.Rank)
+	case l.Rank < 1 || l.Rank > maxRank:
+		return fmt.Errorf("rank r is %d, expected 1 to %d", l.Rank, maxRank)
 	case math.IsNaN(l.Alpha) || math.IsInf(l.Alpha, 0):
 		return fmt.Errorf("alpha is %v, expected a finite number", l.Alpha)
 	case !(l.Dropout >= 0 && l.Dropout < 1):
