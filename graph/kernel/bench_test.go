@@ -8,12 +8,12 @@ import (
 	"github.com/geotune/geotune/graph/kernel/kerneltest"
 )
 
-// benchmarkPasses times Forward and Backward of a kernel with all gradients wanted. flops, if not 0, is the work of Forward;
+// benchmarkPasses times Forward and Backward of a kernel with all gradients wanted but those of frozen tensors. flops, if not 0, is the work of Forward;
 // Backward does ratio times as much.
 func benchmarkPasses(b *testing.B, k kernel.Kernel, x []*kernel.Tensor, flops, ratio float64) {
 	in, need := make([]kernel.Spec, len(x)), make([]bool, len(x))
 	for i, t := range x {
-		in[i], need[i] = t.Spec(), t.DType == kernel.F32
+		in[i], need[i] = t.Spec(), t.DType == kernel.F32 && !t.Frozen()
 	}
 	p, err := k.Plan(in, need)
 	if err != nil {

@@ -78,9 +78,12 @@ var gatherLoop = newLoop(func(a *gatherArgs, lo, hi int) {
 func (k Embedding) Backward(c *Call) {
 	if de := c.DX[1]; de != nil {
 		d := de.Shape[1]
+		clearLoop.run(len(de.F32), 4*elementGrain, rowsArgs{dst: de.F32})
 		scatterLoop.run((d+scatterColumns-1)/scatterColumns, 1, scatterArgs{de.F32, d, k.Scale, c.X[0].I32, c.DY.F32})
 	}
 }
+
+var clearLoop = newLoop(func(a *rowsArgs, lo, hi int) { clear(a.dst[lo:hi]) })
 
 // scatterArgs are the operands of scatterLoop.
 type scatterArgs struct {
@@ -97,9 +100,6 @@ const scatterColumns = 64
 // scatterLoop runs over blocks of columns.
 var scatterLoop = newLoop(func(a *scatterArgs, lo, hi int) {
 	first, last := lo*scatterColumns, min(hi*scatterColumns, a.d)
-	for at := 0; at < len(a.table); at += a.d {
-		clear(a.table[at+first : at+last])
-	}
 	for t, id := range a.ids {
 		row := int(id) * a.d
 		cpu.Axpy(a.scale, a.dy[t*a.d+first:t*a.d+last], a.table[row+first:row+last])
