@@ -1,21 +1,57 @@
 package cpu
 
-import "fmt"
+import (
+	"fmt"
+	"runtime"
+)
 
-// Gemm computes c = alpha*a*b + beta*c for matrices with any strides. With beta == 0 it only writes c, which may hold NaN before. c
-// must not overlap a or b. Cost: 2*m*n*k operations, split over threads when that pays.
+// Gemm computes c = alpha*a*b + beta*c for matrices with any strides. With beta == 0 it only writes c, which may hold NaN before; with
+// alpha == 0 it reads neither a nor b. c must not overlap a or b. Cost: 2*m*n*k operations, split over threads when that pays.
 func Gemm(alpha float32, a, b Mat, beta float32, c Mat) {
 	checkProduct(a, b.Rows, b.Cols, c)
 	b.check("b")
-	mulRows{alpha, a, b, beta, c}.start()
+	if trivial(alpha, a.Cols, beta, c) {
+		return
+	}
+	g := newProduct(alpha, a, b, beta, c)
+	g.plan()
+	g.compute()
+}
+
+// GemmPacked is Gemm with a right operand that was packed before.
+func GemmPacked(alpha float32, a Mat, b *PackedB, beta float32, c Mat) {
+	checkProduct(a, b.rows, b.cols, c)
+	if trivial(alpha, a.Cols, beta, c) {
+		return
+	}
+	g := product{ks: b.ks, m: c.Rows, n: c.Cols, k: a.Cols, alpha: alpha, beta: beta, a: a, c: c, panels: &b.panels}
+	g.plan()
+	g.compute()
 }
 
 // GemmBatch computes n independent products; the operands of each are sa, sb and sc elements after those of the one before. A stride
-// of 0 uses the same a or b for all.
+// of 0 uses the same a or b for all. The products must not overlap in c.
 func GemmBatch(n int, alpha float32, a, b Mat, beta float32, c Mat, sa, sb, sc int) {
-	for i := range n {
-		Gemm(alpha, a.shift(i*sa), b.shift(i*sb), beta, c.shift(i*sc))
+	if n <= 0 {
+		return
 	}
+	checkProduct(a, b.Rows, b.Cols, c)
+	last := n - 1
+	a.shift(last * sa).check("a")
+	b.shift(last * sb).check("b")
+	c.shift(last * sc).check("c")
+	if a.Cols == 0 || alpha == 0 || c.Rows == 0 || c.Cols == 0 {
+		for i := range n {
+			trivial(alpha, a.Cols, beta, c.shift(i*sc))
+		}
+		return
+	}
+	g := newProduct(alpha, a, b, beta, c)
+	g.plan()
+	if flipped(c) {
+		sa, sb = sb, sa
+	}
+	g.batch(n, sa, sb, sc)
 }
 
 func checkProduct(a Mat, bRows, bCols int, c Mat) {
@@ -26,6 +62,26 @@ func checkProduct(a Mat, bRows, bCols int, c Mat) {
 	c.check("c")
 }
 
+// trivial handles products without terms and reports whether it did.
+func trivial(alpha float32, k int, beta float32, c Mat) bool {
+	if c.Rows == 0 || c.Cols == 0 {
+		return true
+	}
+	if k > 0 && alpha != 0 {
+		return false
+	}
+	for i := range c.Rows {
+		for j := range c.Cols {
+			if p := &c.Data[i*c.RS+j*c.CS]; beta == 0 {
+				*p = 0
+			} else {
+				*p *= beta
+			}
+		}
+	}
+	return true
+}
+
 // shift returns the view n elements further on.
 func (m Mat) shift(n int) Mat {
 	if m.Rows > 0 && m.Cols > 0 {
@@ -34,36 +90,74 @@ func (m Mat) shift(n int) Mat {
 	return m
 }
 
-// mulRows computes rows of a product.
-type mulRows struct {
-	alpha float32
-	a, b  Mat
-	beta  float32
-	c     Mat
+// flipped reports whether a product is computed as the transposed one: because that has contiguous rows of c, or because a single
+// column is better a single row.
+func flipped(c Mat) bool { return c.Rows > 1 && (c.Cols == 1 || c.CS != 1 && c.RS == 1) }
+
+// newProduct returns the product of operands that are not empty, or its transpose.
+func newProduct(alpha float32, a, b Mat, beta float32, c Mat) product {
+	if flipped(c) {
+		a, b, c = b.T(), a.T(), c.T()
+	}
+	// The stride along an axis of extent 1 means nothing.
+	if c.Cols == 1 {
+		b.CS, c.CS = 1, 1
+	}
+	if a.Cols == 1 {
+		a.CS = 1
+	}
+	return product{ks: currentKernels(), m: c.Rows, n: c.Cols, k: a.Cols, alpha: alpha, beta: beta, a: a, b: b, c: c}
 }
 
-func (g mulRows) start() {
-	Parallel(g.c.Rows, max(1, 32768/max(1, g.b.Rows*g.b.Cols)), g.run)
+// parallelFlops is how many operations make it worth to wake other threads.
+const parallelFlops = 2e6
+
+func (g *product) flops() float64 { return 2 * float64(g.m) * float64(g.n) * float64(g.k) }
+
+// compute runs the product, on several threads if it is large.
+func (g *product) compute() {
+	if g.flops() < parallelFlops || runtime.GOMAXPROCS(0) == 1 {
+		s := idleScratch.get()
+		g.sequential(s)
+		idleScratch.put(s)
+		return
+	}
+	p := idleParallel.get()
+	p.product = *g
+	p.compute()
+	p.product = product{} // keep no operand alive
+	idleParallel.put(p)
 }
 
-func (g mulRows) run(lo, hi int) {
-	for i := lo; i < hi; i++ {
-		for j := range g.c.Cols {
-			if at := i*g.c.RS + j*g.c.CS; g.beta == 0 {
-				g.c.Data[at] = 0
-			} else {
-				g.c.Data[at] *= g.beta
-			}
+// sequential computes the whole product on this thread.
+func (g *product) sequential(s *scratch) {
+	rows := g.m
+	if !g.directA {
+		rows = blockTiles * g.mr
+	}
+	if g.modeB != sharedB || g.panels != nil {
+		for i := 0; i < g.m; i += rows {
+			g.block(s, i, min(i+rows, g.m), 0, g.n)
 		}
-		for p := range g.a.Cols {
-			x := g.alpha * g.a.Data[i*g.a.RS+p*g.a.CS]
-			if g.b.CS == 1 && g.c.CS == 1 && g.c.Cols > 0 {
-				Axpy(x, g.b.Data[p*g.b.RS:][:g.c.Cols], g.c.Data[i*g.c.RS:][:g.c.Cols])
-				continue
-			}
-			for j := range g.c.Cols {
-				g.c.Data[i*g.c.RS+j*g.c.CS] += x * g.b.Data[p*g.b.RS+j*g.b.CS]
-			}
+		return
+	}
+	cols := g.slabColumns()
+	g.panels = &s.shared
+	for g.slab = 0; g.slab < g.n; g.slab += cols {
+		end := min(g.slab+cols, g.n)
+		s.shared.f32 = room(s.shared.f32, g.k*roundUp(end-g.slab, g.ks.nr))
+		g.ks.packB(s.shared.f32, g.ks.nr*g.k, g.b, 0, g.k, g.slab, end)
+		for i := 0; i < g.m; i += rows {
+			g.block(s, i, min(i+rows, g.m), g.slab, end)
 		}
 	}
+	g.panels = nil
 }
+
+// slabColumns returns how many columns of b are packed at a time.
+func (g *product) slabColumns() int {
+	nr := g.ks.nr
+	return max(nr, min(roundUp(g.n, nr), slabFloats/g.k/nr*nr))
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }

@@ -89,7 +89,9 @@ func randomProduct(t *testing.T, r *rand.Rand, m, n, k int) {
 		alpha, a, b, beta, c0, c)
 }
 
-func TestGemmEqualsFloat64(t *testing.T) {
+func TestGemmEqualsFloat64(t *testing.T) { eachLevel(t, testGemm) }
+
+func testGemm(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 400 {
 		randomProduct(t, r, 1+r.IntN(70), 1+r.IntN(100), 1+r.IntN(90))

@@ -1,49 +1,74 @@
 package cpu
 
-// PackedB is the right operand of products, stored once in the order in which the kernels read it, in its storage type.
+// PackedB is the right operand of products, stored once in the order in which the kernels read it, in its storage type. Products widen
+// 16-bit values as they read them, which is exact.
 type PackedB struct {
-	w         Weights
-	transpose bool
+	ks         *kernels
+	rows, cols int
+	panels     panels
 }
 
 // PackB returns w, or its transpose, packed as the right operand of GemmPacked. It keeps no reference to w.
 func PackB(w Weights, transpose bool) *PackedB {
 	w.check()
-	w.F32 = append([]float32(nil), w.F32...)
-	w.BF16 = append([]uint16(nil), w.BF16...)
-	w.F16 = append([]uint16(nil), w.F16...)
-	return &PackedB{w, transpose}
-}
-
-// Bytes returns the size of the packed copy.
-func (p *PackedB) Bytes() int { return 4*len(p.w.F32) + 2*(len(p.w.BF16)+len(p.w.F16)) }
-
-// Rows and Cols return the shape of the operand.
-func (p *PackedB) Rows() int {
-	if p.transpose {
-		return p.w.Cols
+	p := &PackedB{ks: currentKernels(), rows: w.Rows, cols: w.Cols}
+	if transpose {
+		p.rows, p.cols = w.Cols, w.Rows
 	}
-	return p.w.Rows
+	nr := p.ks.nr
+	size := roundUp(p.cols, nr) * p.rows
+	src := w.BF16
+	switch {
+	case w.BF16 != nil:
+		p.panels.f, p.panels.u16 = wideBF16, make([]uint16, size)
+	case w.F16 != nil:
+		src = w.F16
+		p.panels.f, p.panels.u16 = wideF16, make([]uint16, size)
+	default:
+		p.panels.f32 = make([]float32, size)
+	}
+	rs, cs := w.Cols, 1
+	if transpose {
+		rs, cs = 1, w.Cols
+	}
+	Parallel((p.cols+nr-1)/nr, 4, func(lo, hi int) {
+		j0, j1 := lo*nr, min(hi*nr, p.cols)
+		if p.panels.u16 == nil {
+			p.ks.packB(p.panels.f32[j0*p.rows:], nr*p.rows, Mat{w.F32, p.rows, p.cols, rs, cs}, 0, p.rows, j0, j1)
+			return
+		}
+		for j := j0; j < j1; j += nr {
+			pack16(p.panels.u16[j*p.rows:], nr, src, rs, cs, j, min(nr, j1-j), p.rows)
+		}
+	})
+	return p
 }
+
+// pack16 fills a panel of nr columns with the columns [j, j+count) of 16-bit values.
+func pack16(dst []uint16, nr int, src []uint16, rs, cs, j, count, k int) {
+	if cs == 1 {
+		for p := range k {
+			copy(dst[p*nr:][:count], src[p*rs+j:])
+		}
+		return
+	}
+	const part = 64 // rows of the panel that stay in the cache while the columns are read
+	for p0 := 0; p0 < k; p0 += part {
+		for l := range count {
+			line := src[(j+l)*cs+p0:][:min(part, k-p0)]
+			to := dst[p0*nr+l:]
+			for p, v := range line {
+				to[p*nr] = v
+			}
+		}
+	}
+}
+
+// Rows returns the number of rows of the operand.
+func (p *PackedB) Rows() int { return p.rows }
 
 // Cols returns the number of columns of the operand.
-func (p *PackedB) Cols() int {
-	if p.transpose {
-		return p.w.Rows
-	}
-	return p.w.Cols
-}
+func (p *PackedB) Cols() int { return p.cols }
 
-// GemmPacked computes c = alpha*a*b + beta*c; see Gemm.
-func GemmPacked(alpha float32, a Mat, b *PackedB, beta float32, c Mat) {
-	wide := b.w.F32
-	if wide == nil {
-		wide = make([]float32, b.w.Rows*b.w.Cols)
-		Widen(wide, b.w, 0)
-	}
-	m := Dense(wide, b.w.Rows, b.w.Cols)
-	if b.transpose {
-		m = m.T()
-	}
-	Gemm(alpha, a, m, beta, c)
-}
+// Bytes returns the size of the packed copy.
+func (p *PackedB) Bytes() int { return 4*len(p.panels.f32) + 2*len(p.panels.u16) }

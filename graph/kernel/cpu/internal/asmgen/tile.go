@@ -1,0 +1,255 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Offsets of the fields of cpu.tile, which a test of package cpu compares with the compiler's.
+const (
+	tileK     = 0
+	tileA     = 8
+	tileB     = 16
+	tileC     = 24
+	tileRSA   = 32
+	tileCSA   = 40
+	tileLDB   = 48
+	tileLDC   = 56
+	tileCols  = 64
+	tileAlpha = 72
+	tileBeta  = 76
+)
+
+// storage is the type of the elements of B.
+type storage struct {
+	name  string
+	bytes int
+}
+
+var (
+	f32  = storage{"F32", 4}
+	bf16 = storage{"BF16", 2}
+	f16  = storage{"F16", 2}
+)
+
+// tileGen emits one kernel: rows x vecs*lanes elements of C.
+type tileGen struct {
+	*build.Context
+	rows, vecs, lanes int
+	b                 storage
+	vec               func() reg.VecVirtual
+	t                 reg.Register // *tile
+
+	aPtr            [2]reg.GPVirtual // row 0, row 7
+	rsa, rsa3, rsa5 reg.GPVirtual
+	csa             reg.GPVirtual
+	bPtr, ldb, k    reg.GPVirtual
+	bVec            []reg.VecVirtual
+	bcast           reg.VecVirtual
+	acc             [][][]reg.VecVirtual // [set][row][vec]
+	mask            []reg.OpmaskVirtual  // of the columns, AVX-512
+	loadB           func(mem operand.Mem, v int)
+	storeC          func()
+}
+
+func (g *tileGen) field(off int) operand.Mem { return operand.Mem{Base: g.t, Disp: off} }
+
+func (g *tileGen) loadField(off int) reg.GPVirtual {
+	r := g.GP64()
+	g.MOVQ(g.field(off), r)
+	return r
+}
+
+// text emits the whole function.
+func (g *tileGen) text(name string) {
+	begin(g.Context, name, "func(t *byte)",
+		fmt.Sprintf("%s computes a tile of %d rows and up to %d columns with B in %s.", name, g.rows, g.vecs*g.lanes, g.b.name))
+	g.t = g.Load(g.Param("t"), g.GP64())
+	g.pointers()
+	if g.lanes == 16 && g.b == f32 {
+		g.masks()
+	}
+	g.prefetchC()
+	g.loop()
+	g.storeC()
+	g.VZEROUPPER()
+	g.RET()
+}
+
+func (g *tileGen) pointers() {
+	g.k, g.aPtr[0], g.rsa, g.csa = g.loadField(tileK), g.loadField(tileA), g.loadField(tileRSA), g.loadField(tileCSA)
+	g.bPtr, g.ldb = g.loadField(tileB), g.loadField(tileLDB)
+	if g.rows > 3 {
+		g.rsa3 = g.GP64()
+		g.LEAQ(operand.Mem{Base: g.rsa, Index: g.rsa, Scale: 2}, g.rsa3)
+	}
+	if g.rows > 5 {
+		g.rsa5 = g.GP64()
+		g.LEAQ(operand.Mem{Base: g.rsa, Index: g.rsa, Scale: 4}, g.rsa5)
+	}
+	if g.rows > 7 {
+		g.aPtr[1] = g.GP64()
+		g.LEAQ(operand.Mem{Base: g.aPtr[0], Index: g.rsa5, Scale: 1}, g.aPtr[1])
+		g.LEAQ(operand.Mem{Base: g.aPtr[1], Index: g.rsa, Scale: 2}, g.aPtr[1])
+	}
+}
+
+// row returns the address of the element of A in a row, of the current k.
+func (g *tileGen) row(i int) operand.Mem {
+	m := operand.Mem{Base: g.aPtr[i/7]}
+	switch i % 7 {
+	case 1:
+		m.Index, m.Scale = g.rsa, 1
+	case 2:
+		m.Index, m.Scale = g.rsa, 2
+	case 3:
+		m.Index, m.Scale = g.rsa3, 1
+	case 4:
+		m.Index, m.Scale = g.rsa, 4
+	case 5:
+		m.Index, m.Scale = g.rsa5, 1
+	case 6:
+		m.Index, m.Scale = g.rsa3, 2
+	}
+	return m
+}
+
+// prefetchC asks for the tile of C when the loop is long enough for it to arrive.
+func (g *tileGen) prefetchC() {
+	g.CMPQ(g.k, operand.U8(64))
+	g.JLT(operand.LabelRef("start"))
+	c, ldc := g.loadField(tileC), g.loadField(tileLDC)
+	for i := range g.rows {
+		for v := 0; v < g.vecs*g.lanes*4; v += 64 {
+			g.PREFETCHT0(operand.Mem{Base: c, Disp: v})
+		}
+		if i+1 < g.rows {
+			g.ADDQ(ldc, c)
+		}
+	}
+	g.Label("start")
+}
+
+// sets is how many independent sums each element of C has, enough of them to hide the latency of an FMA.
+func (g *tileGen) sets() int {
+	return max(1, min(4, 8/(g.rows*g.vecs)))
+}
+
+func (g *tileGen) loop() {
+	sets := g.sets()
+	unroll := max(sets, 2)
+	g.acc = make([][][]reg.VecVirtual, sets)
+	for s := range g.acc {
+		g.acc[s] = make([][]reg.VecVirtual, g.rows)
+		for i := range g.acc[s] {
+			for range g.vecs {
+				z := g.vec()
+				g.zero(z)
+				g.acc[s][i] = append(g.acc[s][i], z)
+			}
+		}
+	}
+	for range g.vecs {
+		g.bVec = append(g.bVec, g.vec())
+	}
+	g.bcast = g.vec()
+
+	g.SUBQ(operand.U8(unroll), g.k)
+	g.JLT(operand.LabelRef("rest"))
+	g.Label("unrolled")
+	for u := range unroll {
+		g.step(u % sets)
+	}
+	g.SUBQ(operand.U8(unroll), g.k)
+	g.JGE(operand.LabelRef("unrolled"))
+	g.Label("rest")
+	g.ADDQ(operand.U8(unroll), g.k)
+	g.JZ(operand.LabelRef("store"))
+	g.Label("single")
+	g.step(0)
+	g.DECQ(g.k)
+	g.JNZ(operand.LabelRef("single"))
+	g.Label("store")
+	for s := 1; s < sets; s++ {
+		for i := range g.rows {
+			for v := range g.vecs {
+				g.VADDPS(g.acc[s][i][v], g.acc[0][i][v], g.acc[0][i][v])
+			}
+		}
+	}
+}
+
+func (g *tileGen) zero(z reg.VecVirtual) {
+	if g.lanes == 16 {
+		g.VPXORD(z, z, z)
+	} else {
+		g.VXORPS(z, z, z)
+	}
+}
+
+// step adds the products of one k to a set of sums.
+func (g *tileGen) step(set int) {
+	for v := range g.vecs {
+		g.loadB(operand.Mem{Base: g.bPtr, Disp: v * g.lanes * g.b.bytes}, v)
+	}
+	g.PREFETCHT0(operand.Mem{Base: g.bPtr, Index: g.ldb, Scale: 8})
+	if g.vecs*g.lanes*g.b.bytes > 64 {
+		g.PREFETCHT0(operand.Mem{Base: g.bPtr, Index: g.ldb, Scale: 8, Disp: 64})
+	}
+	for i := range g.rows {
+		g.VBROADCASTSS(g.row(i), g.bcast)
+		for v := range g.vecs {
+			g.VFMADD231PS(g.bcast, g.bVec[v], g.acc[set][i][v])
+		}
+	}
+	g.ADDQ(g.csa, g.aPtr[0])
+	if g.rows > 7 {
+		g.ADDQ(g.csa, g.aPtr[1])
+	}
+	g.ADDQ(g.ldb, g.bPtr)
+}
+
+// widen loads lanes elements of B in their storage type.
+func (g *tileGen) widen(mem operand.Mem, v int) {
+	switch g.b {
+	case bf16:
+		g.VPMOVZXWD(mem, g.bVec[v])
+		g.VPSLLD(operand.U8(16), g.bVec[v], g.bVec[v])
+	case f16:
+		g.VCVTPH2PS(mem, g.bVec[v])
+	default:
+		g.VMOVUPS(mem, g.bVec[v])
+	}
+}
+
+// scaled multiplies the sums by alpha.
+func (g *tileGen) scaled() {
+	g.VBROADCASTSS(g.field(tileAlpha), g.bcast)
+	for i := range g.rows {
+		for v := range g.vecs {
+			g.VMULPS(g.bcast, g.acc[0][i][v], g.acc[0][i][v])
+		}
+	}
+}
+
+// testBeta jumps to label unless beta is 0 or -0.
+func (g *tileGen) testBeta(label string) {
+	beta := g.GP32()
+	g.MOVL(g.field(tileBeta), beta)
+	g.ADDL(beta, beta)
+	g.JNZ(operand.LabelRef(label))
+}
+
+// eachRow calls f with the address of each row of the tile of C.
+func (g *tileGen) eachRow(f func(i int, c operand.Mem)) {
+	c, ldc := g.loadField(tileC), g.loadField(tileLDC)
+	for i := range g.rows {
+		f(i, operand.Mem{Base: c})
+		if i+1 < g.rows {
+			g.ADDQ(ldc, c)
+		}
+	}
+}

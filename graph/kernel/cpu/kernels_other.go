@@ -1,0 +1,15 @@
+//go:build !amd64
+
+package cpu
+
+func (ks *kernels) run(_ family, t *tile, rows int) { tileGeneric(t, rows) }
+
+func (ks *kernels) hasDots() bool { return false }
+
+func runDots(*tile, int, int) { panic("cpu: no kernel for inner products") }
+
+func (ks *kernels) copyPanels(int, *float32, int, int, *float32, int, int, int, int, int) bool {
+	return false
+}
+
+func (ks *kernels) packLines(*float32, int, *[16]*float32, int) bool { return false }

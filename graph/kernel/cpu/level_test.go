@@ -1,0 +1,40 @@
+package cpu
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// eachLevel runs f once for each level this machine has.
+func eachLevel(t *testing.T, f func(t *testing.T)) {
+	defer current.Store(current.Load())
+	for l := range bestLevel() + 1 {
+		current.Store(int32(l))
+		t.Run(l.String(), f)
+	}
+}
+
+func TestStartLevelNeverExceedsTheMachine(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		best, want level
+	}{{"", avx512, avx512}, {"", generic, generic}, {"generic", avx512, generic}, {"avx2", avx512, avx2}, {"avx512", avx2, avx2}, {"sse9", avx2, avx2}} {
+		if got := startLevel(c.name, c.best); got != c.want {
+			t.Errorf("startLevel(%q, %v) = %v, want %v", c.name, c.best, got, c.want)
+		}
+	}
+}
+
+func TestAssemblyKnowsTheLayoutOfTile(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("the kernels exist for 64-bit machines only")
+	}
+	var v tile
+	got := []uintptr{unsafe.Offsetof(v.k), unsafe.Offsetof(v.a), unsafe.Offsetof(v.b), unsafe.Offsetof(v.c), unsafe.Offsetof(v.rsa),
+		unsafe.Offsetof(v.csa), unsafe.Offsetof(v.ldb), unsafe.Offsetof(v.ldc), unsafe.Offsetof(v.cols), unsafe.Offsetof(v.alpha), unsafe.Offsetof(v.beta)}
+	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 76} {
+		if got[i] != want {
+			t.Errorf("field %d of tile is at %d; the generator says %d", i, got[i], want)
+		}
+	}
+}

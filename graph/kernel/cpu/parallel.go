@@ -1,0 +1,139 @@
+package cpu
+
+import "runtime"
+
+// parallelProduct is a product whose pieces run on several threads.
+type parallelProduct struct {
+	product
+	shared  panels // the slab of b
+	packing packSlab
+	count   int // products of a batch
+	sa, sb  int // strides between them
+	sc      int
+	each    batchItems
+}
+
+var idleParallel free[parallelProduct]
+
+// compute splits c into pieces.
+func (p *parallelProduct) compute() {
+	threads := runtime.GOMAXPROCS(0)
+	cols := p.n
+	if p.modeB == sharedB && p.panels == nil {
+		cols = p.slabColumns()
+		p.product.panels = &p.shared
+		p.packing.p = p
+		defer func() { p.product.panels = nil }()
+	}
+	for p.slab = 0; p.slab < p.n; p.slab += cols {
+		p.slabEnd = min(p.slab+cols, p.n)
+		if p.product.panels == &p.shared {
+			p.packing.start()
+		}
+		p.split(4*threads, p.slabEnd-p.slab)
+		p.pieces = (p.slabEnd - p.slab + p.cols - 1) / p.cols
+		parallel(p.pieces*((p.m+p.rows-1)/p.rows), 1, p)
+	}
+}
+
+// split chooses the extents of the pieces so that there are about count of them. A piece is a whole number of tiles, which keeps the
+// order of every sum.
+func (p *parallelProduct) split(count, n int) {
+	tiles, width := (p.m+p.mr-1)/p.mr, (n+p.ks.nr-1)/p.ks.nr
+	high := min(tiles, blockTiles)
+	wide := width
+	for ((tiles+high-1)/high)*((width+wide-1)/wide) < count {
+		switch {
+		case wide > 8 || wide > 1 && high <= 2:
+			wide = (wide + 1) / 2
+		case high > 1:
+			high = (high + 1) / 2
+		default:
+			p.rows, p.cols = high*p.mr, wide*p.ks.nr
+			return
+		}
+	}
+	p.rows, p.cols = high*p.mr, wide*p.ks.nr
+}
+
+// run computes the pieces [lo, hi).
+func (p *parallelProduct) run(lo, hi int) {
+	s := idleScratch.get()
+	for piece := lo; piece < hi; piece++ {
+		i, j := piece/p.pieces*p.rows, p.slab+piece%p.pieces*p.cols
+		p.block(s, i, min(i+p.rows, p.m), j, min(j+p.cols, p.slabEnd))
+	}
+	idleScratch.put(s)
+}
+
+// packSlab packs columns of b for all pieces.
+type packSlab struct {
+	p           *parallelProduct
+	rows, panel int // extents of a piece: rows and panels
+	across      int // pieces beside each other
+}
+
+func (w *packSlab) start() {
+	p := w.p
+	n := p.slabEnd - p.slab
+	p.shared.f32 = room(p.shared.f32, p.k*roundUp(n, p.ks.nr))
+	w.rows, w.panel = 128, 8
+	w.across = (n + w.panel*p.ks.nr - 1) / (w.panel * p.ks.nr)
+	pieces := w.across * ((p.k + w.rows - 1) / w.rows)
+	parallel(pieces, 1+16384/(w.rows*w.panel*p.ks.nr), w)
+}
+
+func (w *packSlab) run(lo, hi int) {
+	p := w.p
+	cols, stride := w.panel*p.ks.nr, p.ks.nr*p.k
+	for piece := lo; piece < hi; piece++ {
+		p0, j := piece/w.across*w.rows, piece%w.across*cols
+		p.ks.packB(p.shared.f32[j/p.ks.nr*stride:], stride, p.b, p0, min(p0+w.rows, p.k), p.slab+j, min(p.slab+j+cols, p.slabEnd))
+	}
+}
+
+// batch computes n products, each on one thread unless they are few and large.
+func (g *product) batch(n, sa, sb, sc int) {
+	threads := runtime.GOMAXPROCS(0)
+	if threads > 1 && n < 2*threads && g.flops() >= parallelFlops {
+		for i := range n {
+			q := g.at(i, sa, sb, sc)
+			q.compute()
+		}
+		return
+	}
+	if threads == 1 || n == 1 || float64(n)*g.flops() < parallelFlops {
+		s := idleScratch.get()
+		for i := range n {
+			q := g.at(i, sa, sb, sc)
+			q.sequential(s)
+		}
+		idleScratch.put(s)
+		return
+	}
+	p := idleParallel.get()
+	p.product, p.count, p.sa, p.sb, p.sc = *g, n, sa, sb, sc
+	p.each.p = p
+	parallel(n, 1+int(parallelFlops/4/g.flops()), &p.each)
+	p.product = product{}
+	idleParallel.put(p)
+}
+
+// at returns the i-th product of a batch.
+func (g *product) at(i, sa, sb, sc int) product {
+	q := *g
+	q.a, q.b, q.c = g.a.shift(i*sa), g.b.shift(i*sb), g.c.shift(i*sc)
+	return q
+}
+
+// batchItems computes products of a batch.
+type batchItems struct{ p *parallelProduct }
+
+func (w *batchItems) run(lo, hi int) {
+	s := idleScratch.get()
+	for i := lo; i < hi; i++ {
+		q := w.p.at(i, w.p.sa, w.p.sb, w.p.sc)
+		q.sequential(s)
+	}
+	idleScratch.put(s)
+}

@@ -1,0 +1,226 @@
+package cpu
+
+import "unsafe"
+
+// product is a matrix product in the form the kernels take, with the decisions how to compute it. They depend on the shape alone, so
+// that each element of c is summed in one order whatever the number of threads.
+type product struct {
+	ks          *kernels
+	m, n, k     int
+	alpha, beta float32
+	a, c        Mat
+	b           Mat     // unless packed
+	panels      *panels // of all of b, or of the columns from slab on
+	slab        int     // first column in panels
+	mr, kc      int     // rows of a tile and length of a block of k
+	directA     bool    // read a in place
+	modeB       modeB
+	// work split of the parallel phases
+	rows, cols int // extents of a piece of c
+	pieces     int // pieces beside each other
+	slabEnd    int
+}
+
+// modeB tells how the kernels get at b.
+type modeB int
+
+const (
+	directB modeB = iota // in place
+	localB               // each piece of c packs the panel it is about to use
+	sharedB              // in panels that all pieces use
+	dotB                 // in place, stored by columns
+)
+
+// panels holds columns of a right operand in panels of nr columns and all k rows; one slice is set.
+type panels struct {
+	f32 []float32
+	u16 []uint16
+	f   family
+}
+
+func (p *panels) at(i int) unsafe.Pointer {
+	if p.u16 != nil {
+		return unsafe.Pointer(&p.u16[i])
+	}
+	return unsafe.Pointer(&p.f32[i])
+}
+
+const (
+	blockK     = 512     // longest block of k: a panel of a fits the L1 cache
+	blockTiles = 12      // tiles in a block of rows: their panels fit the L2 cache
+	slabFloats = 2 << 20 // largest shared copy of b
+)
+
+// plan takes the decisions for operands whose shapes agree, c not empty and c.CS == 1 or both strides of c odd.
+func (g *product) plan() {
+	ks := g.ks
+	g.kc = g.k
+	if g.k > blockK {
+		parts := (g.k + blockK - 1) / blockK
+		g.kc = ((g.k+parts-1)/parts + 15) &^ 15
+	}
+	if g.panels != nil {
+		g.modeB = sharedB
+	} else {
+		g.planB()
+	}
+	stacked := g.a.RS == 1 && g.m <= 2*ks.lines // as good as panels
+	g.directA = g.n <= 64 || g.m*g.k <= 6144 || g.m <= 8 || stacked
+	mr := ks.mr
+	if g.directA && g.a.CS == 1 && g.a.RS%1024 == 0 { // rows 4 KiB apart compete for the same sets of the L1 cache
+		mr = min(mr, 8)
+	}
+	tiles := (g.m + mr - 1) / mr
+	g.mr = (g.m + tiles - 1) / tiles
+	if g.mr > mr-2 {
+		g.mr = min(mr, g.m)
+	}
+}
+
+func (g *product) planB() {
+	ks := g.ks
+	switch {
+	case ks.hasDots() && g.m <= 4 && g.b.RS == 1 && g.a.CS == 1 && g.c.CS == 1 && g.b.CS != 1:
+		g.modeB = dotB
+	case g.b.CS == 1 && (g.m <= 2*ks.mr || g.k*g.n <= 8192) && (ks.masked || g.n%ks.nr == 0):
+		g.modeB = directB
+	case g.m <= blockTiles*ks.mr:
+		g.modeB = localB
+	default:
+		g.modeB = sharedB
+	}
+}
+
+// scratch is the working memory of a thread.
+type scratch struct {
+	tile    tile
+	a, b, c []float32
+	shared  panels // a slab that only this thread uses
+}
+
+var idleScratch free[scratch]
+
+// room returns buf with at least n elements.
+func room(buf []float32, n int) []float32 {
+	if len(buf) < n {
+		return make([]float32, n)
+	}
+	return buf
+}
+
+// block computes rows [i0, i1) and columns [j0, j1) of c; j0 is the first column of a panel.
+func (g *product) block(s *scratch, i0, i1, j0, j1 int) {
+	if g.modeB == dotB {
+		g.dots(s, i0, i1, j0, j1)
+		return
+	}
+	ks, t := g.ks, &s.tile
+	t.alpha, t.beta = g.alpha, g.beta
+	for p0 := 0; p0 < g.k; p0 += g.kc {
+		t.k = min(g.kc, g.k-p0)
+		if g.directA {
+			t.rsa, t.csa = 4*g.a.RS, 4*g.a.CS
+		} else {
+			s.a = room(s.a, ((i1-i0)/g.mr+1)*ks.lines*t.k)
+			ks.packA(s.a, g.a, g.mr, i0, i1, p0, t.k)
+			t.rsa, t.csa = 4, 4*ks.lines
+		}
+		for j := j0; j < j1; j += ks.nr {
+			t.cols = min(ks.nr, j1-j)
+			f := g.panel(s, j, p0)
+			for i := i0; i < i1; i += g.mr {
+				if g.directA {
+					t.a = unsafe.Pointer(&g.a.Data[i*g.a.RS+p0*g.a.CS])
+				} else {
+					t.a = unsafe.Pointer(&s.a[(i-i0)/g.mr*ks.lines*t.k])
+				}
+				g.tile(s, f, i, j, min(g.mr, i1-i))
+			}
+		}
+		t.beta = 1
+	}
+	t.a, t.b, t.c = nil, nil, nil
+}
+
+// panel lets the tile point to the panel of b with column j, from row p0 on.
+func (g *product) panel(s *scratch, j, p0 int) family {
+	ks, t := g.ks, &s.tile
+	f := wideF32
+	switch g.modeB {
+	case directB:
+		t.b, t.ldb = unsafe.Pointer(&g.b.Data[p0*g.b.RS+j]), 4*g.b.RS
+	case localB:
+		s.b = room(s.b, ks.nr*t.k)
+		ks.packB(s.b, 0, g.b.Block(p0, j, t.k, t.cols), 0, t.k, 0, t.cols)
+		t.b, t.ldb = unsafe.Pointer(&s.b[0]), 4*ks.nr
+	default:
+		at := (j-g.slab)/ks.nr*ks.nr*g.k + p0*ks.nr
+		f = g.panels.f
+		if ks.level == generic && f != wideF32 {
+			s.b = room(s.b, ks.nr*t.k)
+			g.panels.widen(s.b[:ks.nr*t.k], at)
+			t.b, t.ldb = unsafe.Pointer(&s.b[0]), 4*ks.nr
+			return wideF32
+		}
+		t.b, t.ldb = g.panels.at(at), 4*ks.nr
+		if f != wideF32 {
+			t.ldb = 2 * ks.nr
+		}
+	}
+	if f == wideF32 && ks.level == avx512 && t.cols <= 16 {
+		return narrowF32
+	}
+	return f
+}
+
+func (p *panels) widen(dst []float32, from int) {
+	w := Weights{BF16: p.u16}
+	if p.f == wideF16 {
+		w = Weights{F16: p.u16}
+	}
+	Widen(dst, w, from)
+}
+
+// tile runs the kernel for the tile at (i, j), through a buffer if c has no contiguous rows.
+func (g *product) tile(s *scratch, f family, i, j, rows int) {
+	t := &s.tile
+	if g.c.CS == 1 {
+		t.c, t.ldc = unsafe.Pointer(&g.c.Data[i*g.c.RS+j]), 4*g.c.RS
+		g.ks.run(f, t, rows)
+		return
+	}
+	beta := t.beta
+	s.c = room(s.c, 14*32)
+	t.c, t.ldc, t.beta = unsafe.Pointer(&s.c[0]), 4*32, 0
+	g.ks.run(f, t, rows)
+	t.beta = beta
+	for r := range rows {
+		for q, v := range s.c[32*r:][:t.cols] {
+			at := (i+r)*g.c.RS + (j+q)*g.c.CS
+			if beta != 0 {
+				v += beta * g.c.Data[at]
+			}
+			g.c.Data[at] = v
+		}
+	}
+}
+
+// dots computes a block as inner products.
+func (g *product) dots(s *scratch, i0, i1, j0, j1 int) {
+	t := &s.tile
+	t.k, t.alpha, t.beta = g.k, g.alpha, g.beta
+	t.rsa, t.ldb, t.ldc = 4*g.a.RS, 4*g.b.CS, 4*g.c.RS
+	for j := j0; j < j1; {
+		cols := 4
+		if j1-j < 4 {
+			cols = 1
+		}
+		t.b = unsafe.Pointer(&g.b.Data[j*g.b.CS])
+		for i := i0; i < i1; i += 2 {
+			t.a, t.c = unsafe.Pointer(&g.a.Data[i*g.a.RS]), unsafe.Pointer(&g.c.Data[i*g.c.RS+j])
+			runDots(t, min(2, i1-i), cols)
+		}
+		j += cols
+	}
+	t.a, t.b, t.c = nil, nil, nil
+}

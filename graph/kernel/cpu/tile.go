@@ -1,0 +1,95 @@
+package cpu
+
+import "unsafe"
+
+// tile is the argument of a micro-kernel, which computes c = alpha*a*b + beta*c for a few rows and columns. Strides are in bytes. b has
+// consecutive columns, c too. The assembly knows the offsets of the fields.
+type tile struct {
+	k           int
+	a, b, c     unsafe.Pointer
+	rsa, csa    int // strides between rows and columns of a
+	ldb, ldc    int // strides between rows of b and c
+	cols        int // columns of b and c that exist
+	alpha, beta float32
+}
+
+// family is a group of micro-kernels for one width of the tile and one storage type of b.
+type family int
+
+const (
+	wideF32   family = iota // up to nr columns
+	narrowF32               // up to 16 columns, AVX-512
+	wideBF16                // b is a panel of nr columns, padded
+	wideF16
+)
+
+// kernels describes the micro-kernels of a level.
+type kernels struct {
+	level  level
+	mr, nr int  // rows and columns of the largest tile
+	lines  int  // rows of a panel of a, mr padded to what the packers write
+	masked bool // b is read only as far as cols
+}
+
+var kernelSets = [...]kernels{
+	generic: {level: generic, mr: 4, nr: 4, lines: 4, masked: true},
+	avx2:    {level: avx2, mr: 6, nr: 16, lines: 8},
+	avx512:  {level: avx512, mr: 14, nr: 32, lines: 16, masked: true},
+}
+
+func currentKernels() *kernels { return &kernelSets[current.Load()] }
+
+// tileGeneric is the portable micro-kernel, for up to 4x4 elements in float32.
+func tileGeneric(t *tile, rows int) {
+	var sum [4][4]float32
+	var off [4]int // of the rows of a; those beyond the last repeat it
+	for i := range off {
+		off[i] = min(i, rows-1) * t.rsa
+	}
+	a, b := t.a, t.b
+	if t.cols == 4 {
+		tileColumns4(t, &sum, off)
+	} else {
+		for range t.k {
+			for j := range t.cols {
+				y := *(*float32)(unsafe.Add(b, 4*j))
+				for i := range rows {
+					sum[i][j] += *(*float32)(unsafe.Add(a, off[i])) * y
+				}
+			}
+			a, b = unsafe.Add(a, t.csa), unsafe.Add(b, t.ldb)
+		}
+	}
+	for i := range rows {
+		for j := range t.cols {
+			c := (*float32)(unsafe.Add(t.c, i*t.ldc+4*j))
+			if t.beta == 0 {
+				*c = t.alpha * sum[i][j]
+			} else {
+				*c = t.alpha*sum[i][j] + t.beta**c
+			}
+		}
+	}
+}
+
+// tileColumns4 sums full rows of b, two rows of a at a time so that the sums stay in registers.
+func tileColumns4(t *tile, sum *[4][4]float32, off [4]int) {
+	for i := 0; i < 4; i += 2 {
+		a0, a1, b := unsafe.Add(t.a, off[i]), unsafe.Add(t.a, off[i+1]), t.b
+		var s00, s01, s02, s03, s10, s11, s12, s13 float32
+		for range t.k {
+			x0, x1, y := *(*float32)(a0), *(*float32)(a1), (*[4]float32)(b)
+			s00 += x0 * y[0]
+			s01 += x0 * y[1]
+			s02 += x0 * y[2]
+			s03 += x0 * y[3]
+			s10 += x1 * y[0]
+			s11 += x1 * y[1]
+			s12 += x1 * y[2]
+			s13 += x1 * y[3]
+			a0, a1, b = unsafe.Add(a0, t.csa), unsafe.Add(a1, t.csa), unsafe.Add(b, t.ldb)
+		}
+		sum[i] = [4]float32{s00, s01, s02, s03}
+		sum[i+1] = [4]float32{s10, s11, s12, s13}
+	}
+}
