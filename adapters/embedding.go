@@ -6,6 +6,7 @@ import (
 	"github.com/geotune/geotune/adapters/formats"
 	"github.com/geotune/geotune/graph"
 	"github.com/geotune/geotune/graph/kernel"
+	"github.com/geotune/geotune/graph/kernel/cpu"
 	"github.com/geotune/geotune/layers"
 	"github.com/geotune/geotune/optim"
 )
@@ -58,11 +59,9 @@ func (p *loraEmbedding) points() []optim.Point {
 
 // fuse adds scale·(B·A)ᵀ = scale·Aᵀ·Bᵀ.
 func (p *loraEmbedding) fuse(f *fusion) error {
-	e, rank := p.layer, p.a.Param.Value.Shape[0]
+	e := p.layer
 	w := append([]float32(nil), e.Weight.Value.Floats()...)
-	at := transpose(p.a.Param.Value.F32, rank, e.Num)
-	bt := transpose(p.b.Param.Value.F32, e.Dim, rank)
-	addProduct(w, p.scale, at, bt, e.Num, rank, e.Dim)
+	cpu.Gemm(p.scale, p.a.Param.Value.Mat().T(), p.b.Param.Value.Mat().T(), 1, cpu.Dense(w, e.Num, e.Dim))
 	f.set(e.Weight, w)
 	return nil
 }

@@ -5,11 +5,10 @@ import (
 
 	"github.com/geotune/geotune/graph/kernel"
 	"github.com/geotune/geotune/graph/kernel/cpu"
-	"github.com/geotune/geotune/internal/safetensors"
 	"github.com/geotune/geotune/layers"
 )
 
-// rowsPerChunk is the grain of parallel loops over the rows of a weight; results do not depend on it.
+// rowsPerChunk is the grain of parallel loops over the rows of a weight. No result depends on it.
 const rowsPerChunk = 16
 
 // outIn returns a linear layer's weight in float32 as rows of outputs, whatever the layer's layout; the slice is the caller's.
@@ -47,24 +46,7 @@ func transpose(m []float32, rows, cols int) []float32 {
 
 // addProduct adds scale·B·A to w in float32, for w (out,in), b (out,r), a (r,in).
 func addProduct(w []float32, scale float32, b, a []float32, out, r, in int) {
-	cpu.Parallel(out, rowsPerChunk, func(lo, hi int) {
-		delta := make([]float32, in)
-		for i := lo; i < hi; i++ {
-			clear(delta)
-			for k := range r {
-				axpy(delta, b[i*r+k], a[k*in:(k+1)*in])
-			}
-			axpy(w[i*in:(i+1)*in], scale, delta)
-		}
-	})
-}
-
-// axpy adds alpha·x to y.
-func axpy(y []float32, alpha float32, x []float32) {
-	y = y[:len(x)]
-	for i, v := range x {
-		y[i] += alpha * v
-	}
+	cpu.Gemm(scale, cpu.Dense(b, out, r), cpu.Dense(a, r, in), 1, cpu.Dense(w, out, in))
 }
 
 // rowNorms returns the Euclidean norms of the rows of w, summed in float64.
@@ -87,9 +69,9 @@ func stored(values []float32, d kernel.DType, shape kernel.Shape) *kernel.Tensor
 	t := &kernel.Tensor{DType: d, Shape: shape}
 	switch d {
 	case kernel.BF16:
-		t.U16 = roundAll(values, safetensors.ToBFloat16)
+		t.U16 = roundAll(values, cpu.F32ToBF16)
 	case kernel.F16:
-		t.U16 = roundAll(values, safetensors.ToFloat16)
+		t.U16 = roundAll(values, cpu.F32ToF16)
 	default:
 		t.F32 = values
 	}

@@ -60,9 +60,6 @@ func typeByName(name string) (adapterType, error) {
 }
 
 func initByName(name string) (initializer, error) {
-	if strings.HasPrefix(name, "pissa_niter_") { // the randomised SVD approximates the exact one
-		name = "pissa"
-	}
 	i, ok := inits[name]
 	if !ok {
 		return i, unknown("init", name, Inits())

@@ -26,7 +26,7 @@ func CompileRegexp(pattern string) (*Regexp, error) {
 	if err == nil {
 		return &Regexp{fast: fast}, nil
 	}
-	full, err2 := regexp2.Compile(anchored, regexp2.None)
+	full, err2 := regexp2.Compile(anchored, regexp2.RE2) // which also knows (?P<name>...)
 	if err2 != nil {
 		return nil, fmt.Errorf("formats: regular expression %q: %w", pattern, err)
 	}
@@ -52,8 +52,14 @@ type Patterns[T any] struct {
 	values map[string]T
 }
 
+// maxPatterns bounds the number of compiled expressions; the largest models have some thousand modules.
+const maxPatterns = 20_000
+
 // NewPatterns prepares the keys of values.
 func NewPatterns[T any](values map[string]T) (*Patterns[T], error) {
+	if len(values) > maxPatterns {
+		return nil, fmt.Errorf("has %d patterns, over the limit of %d", len(values), maxPatterns)
+	}
 	p := &Patterns[T]{keys: slices.Sorted(maps.Keys(values)), values: values}
 	for _, key := range p.keys {
 		re, err := CompileRegexp(`(?:.*\.)?(?:` + key + `)`)
