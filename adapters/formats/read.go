@@ -193,7 +193,10 @@ func (a *Adapter) inferLoRA(args map[string]string) (*Adapter, error) {
 		a.Notes = append(a.Notes, "the file does not say alpha; taken as the rank, so that the scale is 1 (say alpha=N to change it)")
 	}
 	a.Settings = l
-	return a, l.check(a.Tensors)
+	if err := l.check(a.Tensors); err != nil {
+		return nil, err
+	}
+	return a, l.Validate()
 }
 
 // inferShapes sets targets, ranks and flags from the names and shapes of the tensors, and alpha to the rank.
