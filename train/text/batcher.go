@@ -150,3 +150,18 @@ func (b *Batcher) plan(epoch int) [][]row {
 }
 
 func split(rows []row, size int) [][]row { return slices.Collect(slices.Chunk(rows, size)) }
+
+// HeldOut returns all examples once, in batches of at most size rows that hold examples of similar length.
+func HeldOut(examples []Example, size, maxLength int) ([]*Batch, error) {
+	sorted := slices.Clone(examples)
+	slices.SortStableFunc(sorted, func(a, b Example) int { return cmp.Compare(len(a.IDs), len(b.IDs)) })
+	b, err := NewBatcher(sorted, BatchOptions{Size: size, MaxLength: maxLength, Hold: len(sorted)})
+	if err != nil {
+		return nil, err
+	}
+	batches := make([]*Batch, b.PerEpoch())
+	for i := range batches {
+		batches[i] = b.Next()
+	}
+	return batches, nil
+}

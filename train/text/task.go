@@ -3,10 +3,10 @@ package text
 import (
 	"fmt"
 
+	"github.com/geotune/geotune/adapters"
 	"github.com/geotune/geotune/graph"
 	"github.com/geotune/geotune/graph/kernel"
 	"github.com/geotune/geotune/layers/transformer"
-	"github.com/geotune/geotune/optim"
 	"github.com/geotune/geotune/train"
 )
 
@@ -38,29 +38,15 @@ type Task struct {
 
 var _ train.Task = (*Task)(nil)
 
-// NewTask returns the task of training points, whose tensors are parameters of model or of an adapter on it.
-func NewTask(model *transformer.Model, params []*graph.Param, points []optim.Point, source Source, opt TaskOptions) (*Task, error) {
-	grads := map[*kernel.Tensor]*kernel.Tensor{}
-	for _, p := range points {
-		for _, t := range p.Tensors() {
-			grads[t.Value] = t.Grad
-		}
+// NewTask returns the task of training what trained lists, parameters of model or of an adapter on it.
+func NewTask(model *transformer.Model, trained []*adapters.Trainable, source Source, opt TaskOptions) *Task {
+	grads := map[*graph.Param]*kernel.Tensor{}
+	for _, t := range trained {
+		grads[t.Param] = t.Grad
 	}
-	p := &programs{
-		model: model, ws: graph.NewWorkspace(), grads: map[*graph.Param]*kernel.Tensor{},
-		checkpoint: opt.Checkpoint, compiled: map[shape]*program{},
-	}
-	for _, param := range params {
-		if !param.Trainable {
-			continue
-		}
-		g, ok := grads[param.Value]
-		if !ok {
-			return nil, fmt.Errorf("text: parameter %s is trainable but no point moves it", param.Name)
-		}
-		p.grads[param] = g
-	}
-	return &Task{source: source, programs: p, opt: opt}, nil
+	return &Task{source: source, opt: opt, programs: &programs{
+		model: model, ws: graph.NewWorkspace(), grads: grads, checkpoint: opt.Checkpoint, compiled: map[shape]*program{},
+	}}
 }
 
 // Next implements train.Task.
