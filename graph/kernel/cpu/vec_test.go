@@ -34,7 +34,9 @@ func arguments(lo, hi float64) []float32 {
 	return xs
 }
 
-func TestCurvesHaveSmallRelativeError(t *testing.T) {
+func TestCurvesHaveSmallRelativeError(t *testing.T) { eachLevel(t, curvesHaveSmallRelativeError) }
+
+func curvesHaveSmallRelativeError(t *testing.T) {
 	for _, c := range curves {
 		xs := arguments(c.lo, c.hi)
 		ys := make([]float32, len(xs))
@@ -53,7 +55,9 @@ func TestCurvesHaveSmallRelativeError(t *testing.T) {
 	}
 }
 
-func TestCurvesAtTheEdges(t *testing.T) {
+func TestCurvesAtTheEdges(t *testing.T) { eachLevel(t, curvesAtTheEdges) }
+
+func curvesAtTheEdges(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	xs := []float32{-inf, -1000, -200, 0, float32(math.Copysign(0, -1)), 200, 1000, inf, nan}
 	for _, c := range curves {
@@ -68,7 +72,9 @@ func TestCurvesAtTheEdges(t *testing.T) {
 	}
 }
 
-func TestCurvesDoNotDependOnPosition(t *testing.T) {
+func TestCurvesDoNotDependOnPosition(t *testing.T) { eachLevel(t, curvesDoNotDependOnPosition) }
+
+func curvesDoNotDependOnPosition(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, c := range curves {
 		x := make([]float32, 100)
@@ -110,7 +116,9 @@ func vectors(r *rand.Rand, count, n int) [][]float32 {
 
 func close32(got float32, want, size float64) bool { return math.Abs(float64(got)-want) <= 2e-7*size }
 
-func TestElementwiseEqualsDefinition(t *testing.T) {
+func TestElementwiseEqualsDefinition(t *testing.T) { eachLevel(t, elementwiseEqualsDefinition) }
+
+func elementwiseEqualsDefinition(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	for n := range 150 {
 		v := vectors(r, 6, n)
@@ -141,7 +149,9 @@ func TestElementwiseEqualsDefinition(t *testing.T) {
 	}
 }
 
-func TestReductionsEqualFloat64(t *testing.T) {
+func TestReductionsEqualFloat64(t *testing.T) { eachLevel(t, reductionsEqualFloat64) }
+
+func reductionsEqualFloat64(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	for _, n := range []int{0, 1, 2, 7, 8, 15, 16, 17, 31, 33, 64, 100, 127, 128, 129, 1000, 4097} {
 		v := vectors(r, 2, n)
@@ -176,7 +186,9 @@ func TestReductionsEqualFloat64(t *testing.T) {
 	}
 }
 
-func TestSoftmaxRowSumsToOne(t *testing.T) {
+func TestSoftmaxRowSumsToOne(t *testing.T) { eachLevel(t, softmaxRowSumsToOne) }
+
+func softmaxRowSumsToOne(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	for n := 1; n < 100; n++ {
 		src := vectors(r, 1, n)[0]
@@ -200,7 +212,9 @@ func TestSoftmaxRowSumsToOne(t *testing.T) {
 	}
 }
 
-func TestAdamWStepEqualsDefinition(t *testing.T) {
+func TestAdamWStepEqualsDefinition(t *testing.T) { eachLevel(t, adamWStepEqualsDefinition) }
+
+func adamWStepEqualsDefinition(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
 	c := AdamW{Keep: 0.99, Beta1: 0.9, Mix1: 0.1, Beta2: 0.999, Mix2: 0.001, RootCorrection2: 0.3, Eps: 1e-8, Rate: 0.02}
 	for n := range 100 {

@@ -33,13 +33,13 @@ func Widen(dst []float32, w Weights, from int) {
 }
 
 func widenBF16(dst []float32, src []uint16) {
-	for i, h := range src {
-		dst[i] = BF16ToF32(h)
+	for i := widenBF16Front(dst, src); i < len(dst); i++ {
+		dst[i] = BF16ToF32(src[i])
 	}
 }
 
 func widenF16(dst []float32, src []uint16) {
-	for i, h := range src {
-		dst[i] = F16ToF32(h)
+	for i := widenF16Front(dst, src); i < len(dst); i++ {
+		dst[i] = F16ToF32(src[i])
 	}
 }
