@@ -1,0 +1,113 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// stored returns random weights in each storage type, with the values they denote.
+func stored(r *rand.Rand, rows, cols int) map[string]Weights {
+	ws := map[string]Weights{
+		"f32":  {F32: make([]float32, rows*cols), Rows: rows, Cols: cols},
+		"bf16": {BF16: make([]uint16, rows*cols), Rows: rows, Cols: cols},
+		"f16":  {F16: make([]uint16, rows*cols), Rows: rows, Cols: cols},
+	}
+	for i := range rows * cols {
+		v := 2*r.Float32() - 1
+		ws["f32"].F32[i], ws["bf16"].BF16[i], ws["f16"].F16[i] = v, F32ToBF16(v), F32ToF16(v)
+	}
+	return ws
+}
+
+func widened(w Weights) Mat {
+	d := make([]float32, w.Rows*w.Cols)
+	Widen(d, w, 0)
+	return Dense(d, w.Rows, w.Cols)
+}
+
+func TestWidenEqualsElementwise(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		all := make([]uint16, 1<<16)
+		for i := range all {
+			all[i] = uint16(i)
+		}
+		for _, from := range []int{0, 1, 37} {
+			dst := make([]float32, len(all)-from-5)
+			for name, w := range map[string]Weights{"bf16": {BF16: all}, "f16": {F16: all}} {
+				Widen(dst, w, from)
+				for i, got := range dst {
+					want := BF16ToF32(all[from+i])
+					if name == "f16" {
+						want = F16ToF32(all[from+i])
+					}
+					if math.Float32bits(got) != math.Float32bits(want) {
+						t.Fatalf("%s %#04x: %x, want %x", name, all[from+i], math.Float32bits(got), math.Float32bits(want))
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestGemmPackedEqualsFloat64(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(21, 22))
+		for range 60 {
+			m, n, k := 1+r.IntN(40), 1+r.IntN(80), 1+r.IntN(80)
+			if r.IntN(4) == 0 {
+				k += 600
+			}
+			for _, transpose := range []bool{false, true} {
+				rows, cols := k, n
+				if transpose {
+					rows, cols = n, k
+				}
+				for name, w := range stored(r, rows, cols) {
+					la, lc := layouts[r.IntN(len(layouts))], layouts[r.IntN(len(layouts))]
+					a, c := fill(la.view(m, k), uniform(r)), fill(lc.view(m, n), uniform(r))
+					b := widened(w)
+					if transpose {
+						b = b.T()
+					}
+					p := PackB(w, transpose)
+					if p.Rows() != k || p.Cols() != n {
+						t.Fatalf("packed %dx%d, want %dx%d", p.Rows(), p.Cols(), k, n)
+					}
+					beta := []float32{0, 1, 0.25}[r.IntN(3)]
+					c0 := clone(c)
+					GemmPacked(1.5, a, p, beta, c)
+					checkProductOf(t, fmt.Sprintf("%s transpose %v %dx%dx%d a %s c %s", name, transpose, m, k, n, la.name, lc.name), 1.5, a, b, beta, c0, c)
+				}
+			}
+		}
+	})
+}
+
+func TestPackedBKeepsStorageSize(t *testing.T) {
+	r := rand.New(rand.NewPCG(23, 24))
+	for name, w := range stored(r, 96, 64) {
+		want := 2 * 96 * 64
+		if name == "f32" {
+			want *= 2
+		}
+		for _, transpose := range []bool{false, true} {
+			if got := PackB(w, transpose).Bytes(); got != want {
+				t.Errorf("%s: %d bytes, want %d", name, got, want)
+			}
+		}
+	}
+}
+
+func TestPackedBSurvivesChangeOfLevel(t *testing.T) {
+	defer current.Store(current.Load())
+	r := rand.New(rand.NewPCG(25, 26))
+	w := stored(r, 50, 40)["bf16"]
+	a := fill(Dense(make([]float32, 5*50), 5, 50), uniform(r))
+	p := PackB(w, false)
+	current.Store(int32(generic))
+	c := Dense(make([]float32, 5*40), 5, 40)
+	GemmPacked(1, a, p, 0, c)
+	checkProductOf(t, "packed before", 1, a, widened(w), 0, clone(c), c)
+}
