@@ -93,12 +93,16 @@ func recogniseFile(path string) (kind, error) {
 	return recogniseSet(set), set.Close()
 }
 
-// recogniseSet tells adapters from other tensors by the names that LoRA has.
+// recogniseSet tells adapters from other tensors, such as gradients of adapters, by the ends and beginnings of their names.
 func recogniseSet(set *safetensors.Set) kind {
+	found := kindTensors
 	for _, name := range set.Names() {
-		if strings.Contains(name, ".lora_") {
-			return kindAdapter
+		switch {
+		case strings.HasPrefix(name, "grad."):
+			return kindTensors
+		case formats.ParseKey(name).Kind != formats.KindPlain:
+			found = kindAdapter
 		}
 	}
-	return kindTensors
+	return found
 }

@@ -50,6 +50,9 @@ func fixtures(t *testing.T) string {
 	must(safetensors.Write(filepath.Join(dir, "x.safetensors"), []safetensors.Tensor{
 		safetensors.Floats("x", safetensors.F16, []int{2, 3}, make([]float32, 6)), safetensors.Integers("i", nil, []int64{1}),
 	}, map[string]string{"format": "pt"}))
+	must(safetensors.Write(filepath.Join(dir, "grads.safetensors"), []safetensors.Tensor{
+		safetensors.Floats("grad.base_model.model.a.lora_A.weight", safetensors.F32, []int{1}, []float32{1}),
+	}, nil))
 	must(os.MkdirAll(filepath.Join(dir, "run", "checkpoints"), 0o777))
 	must(os.WriteFile(filepath.Join(dir, "run", "config.yaml"), nil, 0o666))
 	must(os.WriteFile(filepath.Join(dir, "run", "metrics.jsonl"), nil, 0o666))
@@ -67,9 +70,10 @@ func TestEverythingIsRecognisedAndDescribed(t *testing.T) {
 			[]string{"PEFT directory", "some/base", "model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.q_proj"},
 			[]string{`"type":"lora"`, `"rank":2`},
 		},
-		"bare.safetensors": {[]string{"q_proj"}, []string{`"type":"lora"`}},
-		"step-7":                            {[]string{"checkpoint, whole", "4 tensors", "middle of a step", `"step": 7`}, []string{`"state":{"step":7}`, `"trained":4`}},
-		"x.safetensors":                     {[]string{"2 tensors, 20 bytes", "metadata format: pt", "F16"}, []string{`"name":"i","dtype":"I64","shape":[]`}},
+		"bare.safetensors":  {[]string{"q_proj"}, []string{`"type":"lora"`}},
+		"step-7":            {[]string{"checkpoint, whole", "4 tensors", "middle of a step", `"step": 7`}, []string{`"state":{"step":7}`, `"trained":4`}},
+		"grads.safetensors": {[]string{"1 tensors, 4 bytes"}, []string{`"kind":"safetensors"`}},
+		"x.safetensors":     {[]string{"2 tensors, 20 bytes", "metadata format: pt", "F16"}, []string{`"name":"i","dtype":"I64","shape":[]`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var args map[string]string
