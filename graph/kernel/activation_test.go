@@ -29,7 +29,7 @@ func TestActivations(t *testing.T) {
 			return y
 		}
 		for name, x := range map[string]*kernel.Tensor{
-			"one": kerneltest.Normal(1, 1), "odd": kerneltest.Normal(2, 3, 7, 5), "blocks": kerneltest.Normal(3, 7, 1171), "far": kerneltest.Scaled(4, 20, 9, 11),
+			"one": kernel.FromF32([]float32{0.8}, 1), "odd": kerneltest.Normal(2, 3, 7, 5), "blocks": kerneltest.Normal(3, 7, 1171), "far": kerneltest.Scaled(4, 20, 9, 11),
 		} {
 			if k == (kernel.ReLU{}) {
 				for i, v := range x.F32 { // no finite difference across the kink
@@ -72,7 +72,7 @@ func TestGLU(t *testing.T) {
 		}
 		for name, shape := range map[string][]int{"one": {1}, "odd": {3, 7, 5}, "blocks": {7, 1171}} {
 			kerneltest.Run(t, kerneltest.Case{
-				Name: act + "/" + name, Kernel: kernel.GLU{Act: act}, X: []*kernel.Tensor{kerneltest.Normal(1, shape...), kerneltest.Normal(2, shape...)},
+				Name: act + "/" + name, Kernel: kernel.GLU{Act: act}, X: []*kernel.Tensor{shifted(kerneltest.Normal(1, shape...), 1), kerneltest.Normal(2, shape...)},
 				Ref: ref, Tol: 5e-7, GradTol: 1e-6, Bad: [][]kernel.Spec{{spec(3)}, {spec(3), spec(4)}, {spec(3), specI32(3)}},
 			})
 		}
