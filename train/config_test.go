@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	builtin "github.com/geotune/geotune/configs"
 	"github.com/geotune/geotune/optim"
 	"github.com/geotune/geotune/train"
 )
@@ -139,7 +140,7 @@ func TestBadOverridesAreNamed(t *testing.T) {
 		"train={batch: 0}":      "--set train={batch: 0}: train.batch: is 0, expected at least 1",
 		"optimizer.lr=-1":       "--set optimizer.lr=-1: optimizer.lr: is -1, expected a finite number that is not negative",
 		"train.steps=0":         "--set train.steps=0: train.steps: is missing; set it or train.epochs",
-		"schedule.warmup=11":    "--set schedule.warmup=11: schedule.warmup: is 11, more than the 10 steps of the run",
+		"schedule.warmup=-1":    "--set schedule.warmup=-1: schedule.warmup: is -1, expected at least 0",
 		"adapter.init.name=pis": "--set adapter.init.name=pis: adapter.init.name: ",
 	} {
 		_, err := train.ParseConfig("tiny.yaml", []byte(tiny), []string{set})
@@ -168,4 +169,62 @@ func TestAConfigMadeInGoIsValidatedToo(t *testing.T) {
 	if err := c.Validate(); err == nil || err.Error() != "optimizer.name: has no rule; known are adamw, sgd\ntrain.batch: is 0, expected at least 1" {
 		t.Errorf("error %v", err)
 	}
+}
+
+func TestEveryRecipeIsAValidConfig(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	n := 0
+	for _, name := range builtin.List() {
+		if filepath.Ext(name) != ".yaml" {
+			continue
+		}
+		n++
+		path, err := builtin.Resolve(builtin.Scheme + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := train.LoadConfig(path, nil)
+		if err != nil {
+			t.Errorf("%v", err)
+			continue
+		}
+		if want := filepath.Join("runs", strings.TrimSuffix(name, ".yaml")); c.Out != want {
+			t.Errorf("%s: out is %s, expected %s", name, c.Out, want)
+		}
+	}
+	if n < 3 {
+		t.Errorf("only %d recipes", n)
+	}
+}
+
+// FuzzParseConfig checks that no text panics and that an accepted config is written to one that means the same.
+func FuzzParseConfig(f *testing.F) {
+	files, err := filepath.Glob(filepath.Join("testdata", "config", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no seeds: %v", err)
+	}
+	for _, path := range files {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data, "optimizer.name=sgd")
+	}
+	f.Fuzz(func(t *testing.T, data []byte, set string) {
+		c, err := train.ParseConfig("fuzz.yaml", data, []string{set})
+		if err != nil {
+			return
+		}
+		out, err := c.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := train.ParseConfig("fuzz.yaml", out, nil)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if twice, err := again.YAML(); err != nil || !bytes.Equal(out, twice) {
+			t.Fatalf("%v\n%s\n%s", err, out, twice)
+		}
+	})
 }

@@ -117,9 +117,6 @@ func (c *Config) checkOptimizer(cs *checks) {
 	}
 	cs.oneOf("schedule.name", c.Schedule.Name, optim.ScheduleNames()...)
 	cs.atLeast("schedule.warmup", c.Schedule.Warmup, 0)
-	if t := c.Train.Steps; t > 0 && c.Schedule.Warmup > t {
-		cs.failf("schedule.warmup", "is %d, more than the %d steps of the run", c.Schedule.Warmup, t)
-	}
 }
 
 func (c *Config) checkTrain(cs *checks) {

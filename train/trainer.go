@@ -121,7 +121,7 @@ func (t *Trainer) Run(finish, stop context.Context) error {
 			}
 		}
 		if finish.Err() != nil && t.state.Step < t.o.Steps {
-			return errors.Join(ErrInterrupted, t.save())
+			return t.interrupt()
 		}
 	}
 	return t.save()
@@ -145,7 +145,7 @@ func (t *Trainer) step(stop context.Context) error {
 	}
 	for i := t.state.Micro; i < len(batches); i++ {
 		if stop.Err() != nil {
-			return errors.Join(ErrInterrupted, t.save())
+			return t.interrupt()
 		}
 		sum, err := t.task.Accumulate(batches[i], Moment{t.state.Step, i}, 1/float32(m.Targets))
 		if err != nil {
@@ -220,6 +220,14 @@ func (t *Trainer) evaluate() error {
 		return t.hooks.Best(m)
 	}
 	return nil
+}
+
+// interrupt saves and returns ErrInterrupted, or why the state could not be saved.
+func (t *Trainer) interrupt() error {
+	if err := t.save(); err != nil {
+		return err
+	}
+	return ErrInterrupted
 }
 
 func (t *Trainer) save() error {

@@ -70,6 +70,9 @@ func (a *app) eval(f *evalFlags) error {
 	if err != nil {
 		return err
 	}
+	if math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
+		return fmt.Errorf("%s: the loss is %v; the weights of the model or the adapter are broken", f.data, e.Loss)
+	}
 	r := evaluation{e.Loss, math.Exp(e.Loss), e.Targets, len(examples), time.Since(start).Seconds()}
 	if f.json {
 		return writeJSON(a.stdout, r)

@@ -61,8 +61,11 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, train.ErrInterrupted), errors.Is(err, context.Canceled):
-		fmt.Fprintln(a.stderr, strings.TrimSpace(err.Error()))
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(a.stderr, "interrupted")
+		return exitInterrupted
+	case errors.Is(err, train.ErrInterrupted):
+		fmt.Fprintln(a.stderr, err)
 		return exitInterrupted
 	case !a.ran, errors.As(err, &usage):
 		fmt.Fprintf(a.stderr, "%s %v\nSee '%s --help'.\n", a.errorLabel(), err, cmd.CommandPath())

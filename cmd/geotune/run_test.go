@@ -83,6 +83,41 @@ func twoMore(t *testing.T, paths []string) string {
 	return strconv.Itoa(most + 2)
 }
 
+func TestAnInterruptEndsAGeneration(t *testing.T) {
+	workspace(t)
+	var stdout, stderr output
+	a := newApp(&stdout, &stderr)
+	a.stdout = interrupting{&stdout, func() {
+		select {
+		case a.interrupts <- os.Interrupt:
+		default:
+		}
+	}}
+	args := []string{"generate", "--model", "model", "--prompt", "func", "--max-tokens", "0", "--temperature", "1"}
+	for code := exitOK; code != exitInterrupted; { // a short text may be complete before the interrupt is seen
+		if code = a.run(args); code == exitFailed {
+			t.Fatal(stderr.String())
+		}
+	}
+	if text := stderr.String(); text != "interrupted\n" {
+		t.Errorf("stderr %q", text)
+	}
+	if text := stdout.String(); !strings.HasSuffix(text, "\n") {
+		t.Errorf("the line %q is not ended", text)
+	}
+}
+
+// interrupting calls do at each write.
+type interrupting struct {
+	io.Writer
+	do func()
+}
+
+func (w interrupting) Write(p []byte) (int, error) {
+	w.do()
+	return w.Writer.Write(p)
+}
+
 func TestInterruptsEndOneThingAfterTheOther(t *testing.T) {
 	var stderr output
 	a := newApp(io.Discard, &stderr)
