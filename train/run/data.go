@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -75,7 +76,12 @@ func encodeFiles(enc *text.Encoder, paths []string, limit int, hash io.Writer) (
 		if err != nil {
 			return nil, 0, err
 		}
-		recs, err := text.ReadFile(real)
+		content, err := os.ReadFile(real)
+		if err != nil {
+			return nil, 0, fmt.Errorf("run: read data: %w", err)
+		}
+		hash.Write(content)
+		recs, err := text.Read(path, bytes.NewReader(content))
 		if err != nil {
 			return nil, 0, err
 		}
@@ -84,10 +90,7 @@ func encodeFiles(enc *text.Encoder, paths []string, limit int, hash io.Writer) (
 				return examples, records, nil
 			}
 			records++
-			for _, ex := range enc.Encode(rec) {
-				fmt.Fprintln(hash, ex.IDs, ex.Learn)
-				examples = append(examples, ex)
-			}
+			examples = append(examples, enc.Encode(rec)...)
 		}
 	}
 	if len(paths) > 0 && len(examples) == 0 {
