@@ -46,18 +46,16 @@ func tileGeneric(t *tile, rows int) {
 	for i := range off {
 		off[i] = min(i, rows-1) * t.rsa
 	}
-	a, b := t.a, t.b
 	if t.cols == 4 {
 		tileColumns4(t, &sum, off)
 	} else {
-		for range t.k {
+		for p := range t.k {
 			for j := range t.cols {
-				y := *(*float32)(unsafe.Add(b, 4*j))
+				y := *(*float32)(unsafe.Add(t.b, p*t.ldb+4*j))
 				for i := range rows {
-					sum[i][j] += *(*float32)(unsafe.Add(a, off[i])) * y
+					sum[i][j] += *(*float32)(unsafe.Add(t.a, p*t.csa+off[i])) * y
 				}
 			}
-			a, b = unsafe.Add(a, t.csa), unsafe.Add(b, t.ldb)
 		}
 	}
 	for i := range rows {
@@ -75,10 +73,11 @@ func tileGeneric(t *tile, rows int) {
 // tileColumns4 sums full rows of b, two rows of a at a time so that the sums stay in registers.
 func tileColumns4(t *tile, sum *[4][4]float32, off [4]int) {
 	for i := 0; i < 4; i += 2 {
-		a0, a1, b := unsafe.Add(t.a, off[i]), unsafe.Add(t.a, off[i+1]), t.b
+		a0, a1 := unsafe.Add(t.a, off[i]), unsafe.Add(t.a, off[i+1])
 		var s00, s01, s02, s03, s10, s11, s12, s13 float32
-		for range t.k {
-			x0, x1, y := *(*float32)(a0), *(*float32)(a1), (*[4]float32)(b)
+		for p := range t.k {
+			x0, x1 := *(*float32)(unsafe.Add(a0, p*t.csa)), *(*float32)(unsafe.Add(a1, p*t.csa))
+			y := (*[4]float32)(unsafe.Add(t.b, p*t.ldb))
 			s00 += x0 * y[0]
 			s01 += x0 * y[1]
 			s02 += x0 * y[2]
@@ -87,7 +86,6 @@ func tileColumns4(t *tile, sum *[4][4]float32, off [4]int) {
 			s11 += x1 * y[1]
 			s12 += x1 * y[2]
 			s13 += x1 * y[3]
-			a0, a1, b = unsafe.Add(a0, t.csa), unsafe.Add(a1, t.csa), unsafe.Add(b, t.ldb)
 		}
 		sum[i] = [4]float32{s00, s01, s02, s03}
 		sum[i+1] = [4]float32{s10, s11, s12, s13}
