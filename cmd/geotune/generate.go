@@ -118,7 +118,11 @@ func startOf(prompt string, tok *tokenizer.Tokenizer) ([]int32, error) {
 
 // continueText generates into out until the model or a stop text ends it, or the user does.
 func (a *app) continueText(m *transformer.Model, tok *tokenizer.Tokenizer, ids []int32, opt transformer.GenOptions, out *generation) error {
-	opt.Stop = slices.Clone(m.Config.EOS)
+	stop, err := m.StopIDs()
+	if err != nil {
+		return err
+	}
+	opt.Stop = stop
 	if id, ok := tok.EOS(); ok && !slices.Contains(opt.Stop, id) {
 		opt.Stop = append(opt.Stop, id)
 	}

@@ -29,7 +29,7 @@ type Model struct {
 	stored     map[*graph.Param]kernel.DType // types before MakeTrainable widened them
 	table      *tables                       // rotary tables of the longest text so far
 
-	dir     fs.FS            // where the model came from, nil for a random one
+	dir     fs.FS            // where the model came from, nil for one of Random
 	weights *safetensors.Set // mapped files that parameters view, nil for a random one
 }
 
@@ -88,6 +88,21 @@ func Random(c *Config, seed uint64) (*Model, error) {
 		return nil, fmt.Errorf("transformer: the config describes %d parameters; at most %d are initialised", n.elements, int64(maxRandom))
 	}
 	return build(c, &random{config: c, seed: seed}), nil
+}
+
+// OpenRandom is Open for a directory whose weights, if it has any, are not read: they are drawn as Random draws them. Save copies the
+// directory's tokenizer files as it does for an opened model.
+func OpenRandom(dir string, seed uint64) (*Model, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	m, err := Random(c, seed)
+	if err != nil {
+		return nil, err
+	}
+	m.dir = os.DirFS(dir)
+	return m, nil
 }
 
 // build makes all modules of the config's family with the values of src.

@@ -2,6 +2,8 @@ package transformer
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -60,5 +62,30 @@ func TestRandomZeroesThePaddingRow(t *testing.T) {
 	row := m.embed.Weight.Value.F32[3*16 : 4*16]
 	if slices.ContainsFunc(row, func(v float32) bool { return v != 0 }) {
 		t.Errorf("found %v, expected zeros", row)
+	}
+}
+
+func TestARandomModelOfADirectoryIsSavedWithItsTokenizer(t *testing.T) {
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "saved")
+	for name, text := range map[string]string{"config.json": llamaConfig, "tokenizer.json": "{}"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := OpenRandom(dir, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Save(out); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(out, "tokenizer.json")); err != nil || string(text) != "{}" {
+		t.Errorf("found tokenizer.json %q, %v", text, err)
+	}
+	want := randomModel(t, llamaConfig)
+	for i, p := range openModel(t, out).Params() {
+		if !slices.Equal(p.Value.Floats(), want.Params()[i].Value.F32) {
+			t.Errorf("%s differs from that of Random", p.Name)
+		}
 	}
 }

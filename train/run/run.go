@@ -66,15 +66,11 @@ func (r *Run) openModel() (err error) {
 	if r.modelDir, err = configs.Resolve(r.cfg.Model.Path); err != nil {
 		return err
 	}
-	if r.cfg.Model.Init != train.InitRandom {
+	if r.cfg.Model.Init == train.InitRandom {
+		r.model, err = transformer.OpenRandom(r.modelDir, r.cfg.Train.Seed)
+	} else {
 		r.model, err = transformer.Open(r.modelDir)
-		return err
 	}
-	c, err := transformer.ReadConfig(r.modelDir)
-	if err != nil {
-		return err
-	}
-	r.model, err = transformer.Random(c, r.cfg.Train.Seed)
 	return err
 }
 
