@@ -88,6 +88,8 @@ func (c *Config) checkData(cs *checks) {
 		cs.failf("data.train", "is missing; name a JSONL file, or with data.tensors one batch in a safetensors file")
 	case len(d.Train) > 0 && fixed:
 		cs.failf("data.tensors", "stands beside data.train; keep one of them")
+	case len(d.HeldOut) > 0 && fixed:
+		cs.failf("data.heldout", "is not evaluated beside data.tensors; remove it")
 	}
 	for _, list := range []struct {
 		path  string

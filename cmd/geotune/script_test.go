@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/geotune/geotune/configs"
+	"github.com/geotune/geotune/internal/safetensors"
 	"github.com/geotune/geotune/layers/transformer"
 )
 
@@ -50,7 +51,7 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// workspace changes to a fresh folder with model/, batch.jsonl, heldout.jsonl, run.yaml and a copy of testdata/files.
+// workspace changes to a fresh folder with a copy of testdata/files, a tiny model/ with the bundled tokenizer, and batch.safetensors.
 func workspace(t *testing.T) {
 	t.Helper()
 	files, err := filepath.Abs(filepath.Join("testdata", "files"))
@@ -74,6 +75,17 @@ func workspace(t *testing.T) {
 	if err := m.Save("model"); err != nil {
 		t.Fatal(err)
 	}
+	ids := []int64{5, 6, 7, 8, 9, 10}
+	batch := []safetensors.Tensor{safetensors.Integers("input_ids", []int{2, 3}, ids), safetensors.Integers("labels", []int{2, 3}, ids)}
+	if err := safetensors.Write("batch.safetensors", batch, nil); err != nil {
+		t.Fatal(err)
+	}
+	copyTokenizer(t)
+}
+
+// copyTokenizer puts the bundled tokenizer beside the model's weights.
+func copyTokenizer(t *testing.T) {
+	t.Helper()
 	for _, name := range []string{"tokenizer.json", "tokenizer_config.json"} {
 		path, err := configs.Resolve("builtin:quickstart/model/" + name)
 		if err != nil {
