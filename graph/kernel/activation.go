@@ -76,12 +76,12 @@ type curveArgs struct {
 }
 
 func (f *curve) forward(c *Call) {
-	curveForward.run(blocks(c.Y.Len()), 4, curveArgs{f: f, x: c.X[0].F32, y: c.Y.F32})
+	curveForward.Run(blocks(c.Y.Len()), 4, curveArgs{f: f, x: c.X[0].F32, y: c.Y.F32})
 }
 
 func (f *curve) backward(c *Call) {
 	if c.DX[0] != nil {
-		curveBackward.run(blocks(c.DY.Len()), 4, curveArgs{f: f, x: c.X[0].F32, dy: c.DY.F32, dx: c.DX[0].F32})
+		curveBackward.Run(blocks(c.DY.Len()), 4, curveArgs{f: f, x: c.X[0].F32, dy: c.DY.F32, dx: c.DX[0].F32})
 	}
 }
 
@@ -97,7 +97,7 @@ type elementBuffers struct{ value, slope, work [elementBlock]float32 }
 var elements free[elementBuffers]
 
 // curveForward runs over blocks of elements.
-var curveForward = newLoop(func(a *curveArgs, lo, hi int) {
+var curveForward = cpu.NewLoop(func(a *curveArgs, lo, hi int) {
 	buf := elements.get()
 	defer elements.put(buf)
 	for at := lo * elementBlock; at < min(hi*elementBlock, len(a.x)); at += elementBlock {
@@ -108,7 +108,7 @@ var curveForward = newLoop(func(a *curveArgs, lo, hi int) {
 })
 
 // curveBackward runs over blocks of elements.
-var curveBackward = newLoop(func(a *curveArgs, lo, hi int) {
+var curveBackward = cpu.NewLoop(func(a *curveArgs, lo, hi int) {
 	buf := elements.get()
 	defer elements.put(buf)
 	for at := lo * elementBlock; at < min(hi*elementBlock, len(a.x)); at += elementBlock {

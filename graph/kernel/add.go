@@ -50,7 +50,7 @@ func AddTo(dst, src *Tensor) {
 type addArgs struct{ y, a, b []float32 }
 
 func add(y, a, b *Tensor) {
-	addLoop.run(len(y.F32), elementGrain, addArgs{y.F32, a.F32, b.F32})
+	addLoop.Run(len(y.F32), elementGrain, addArgs{y.F32, a.F32, b.F32})
 }
 
-var addLoop = newLoop(func(a *addArgs, lo, hi int) { cpu.Add(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi]) })
+var addLoop = cpu.NewLoop(func(a *addArgs, lo, hi int) { cpu.Add(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi]) })

@@ -103,11 +103,11 @@ func (k Attention) Forward(c *Call) { k.forward(k.args(c)) }
 
 func (k Attention) forward(a attentionArgs) {
 	tiles := (a.q.tokens + queryTile - 1) / queryTile
-	attentionForward.run(a.batch*k.Heads*tiles, 1, a)
+	attentionForward.Run(a.batch*k.Heads*tiles, 1, a)
 }
 
 // attentionForward runs over (sequence, head, tile of queries).
-var attentionForward = newLoop(func(a *attentionArgs, lo, hi int) {
+var attentionForward = cpu.NewLoop(func(a *attentionArgs, lo, hi int) {
 	buf := tiles.get()
 	defer tiles.put(buf)
 	n := (a.q.tokens + queryTile - 1) / queryTile

@@ -20,12 +20,12 @@ func (k Attention) Backward(c *Call) {
 		return
 	}
 	a.dy, a.delta = view(c.DY, 0, k.Dim, k.Dim), c.Scratch
-	attentionDelta.run(a.batch*k.Heads, 1, a)
-	attentionBackward.run(a.batch*k.KVHeads, 1, a)
+	attentionDelta.Run(a.batch*k.Heads, 1, a)
+	attentionBackward.Run(a.batch*k.KVHeads, 1, a)
 }
 
 // attentionDelta runs over (sequence, head).
-var attentionDelta = newLoop(func(a *attentionArgs, lo, hi int) {
+var attentionDelta = cpu.NewLoop(func(a *attentionArgs, lo, hi int) {
 	for task := lo; task < hi; task++ {
 		b, h := task/a.k.Heads, task%a.k.Heads
 		for t := range a.keys {
@@ -35,7 +35,7 @@ var attentionDelta = newLoop(func(a *attentionArgs, lo, hi int) {
 })
 
 // attentionBackward runs over (sequence, key/value head).
-var attentionBackward = newLoop(func(a *attentionArgs, lo, hi int) {
+var attentionBackward = cpu.NewLoop(func(a *attentionArgs, lo, hi int) {
 	buf := tiles.get()
 	defer tiles.put(buf)
 	group := a.k.Heads / a.k.KVHeads

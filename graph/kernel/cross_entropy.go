@@ -44,7 +44,7 @@ func (CrossEntropy) Forward(c *Call) {
 	v := c.X[0].Shape.Last()
 	checkTargets("cross entropy", c.X[1].I32, v)
 	losses := c.Scratch[:c.X[1].Len()]
-	lossLoop.run(len(losses), rowGrain(v), lossArgs{logits: c.X[0].F32, targets: c.X[1].I32, losses: losses, stats: c.Saved})
+	lossLoop.Run(len(losses), rowGrain(v), lossArgs{logits: c.X[0].F32, targets: c.X[1].I32, losses: losses, stats: c.Saved})
 	c.Y.F32[0] = float32(total(losses))
 }
 
@@ -82,7 +82,7 @@ const expBlock = 1024
 var expBlocks free[[expBlock]float32]
 
 // lossLoop runs over rows.
-var lossLoop = newLoop(func(a *lossArgs, lo, hi int) {
+var lossLoop = cpu.NewLoop(func(a *lossArgs, lo, hi int) {
 	work := expBlocks.get()
 	defer expBlocks.put(work)
 	v := len(a.logits) / len(a.targets)
@@ -111,13 +111,13 @@ func rowLoss(x, top float32, sum float64) float32 {
 // Backward computes dy·(softmax(logits) - onehot(target)).
 func (CrossEntropy) Backward(c *Call) {
 	if dx := c.DX[0]; dx != nil {
-		lossGradLoop.run(c.X[1].Len(), rowGrain(dx.Shape.Last()),
+		lossGradLoop.Run(c.X[1].Len(), rowGrain(dx.Shape.Last()),
 			lossArgs{logits: c.X[0].F32, targets: c.X[1].I32, stats: c.Saved, grad: dx.F32, dy: c.DY.F32[0]})
 	}
 }
 
 // lossGradLoop runs over rows; grad may be logits.
-var lossGradLoop = newLoop(func(a *lossArgs, lo, hi int) {
+var lossGradLoop = cpu.NewLoop(func(a *lossArgs, lo, hi int) {
 	v := len(a.logits) / len(a.targets)
 	for r := lo; r < hi; r++ {
 		g := a.grad[r*v : (r+1)*v]

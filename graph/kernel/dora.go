@@ -99,7 +99,7 @@ func (k DoRA) Forward(c *Call) {
 		subtract(diff.Data, c.X[0].F32, x.Data)
 		mulWeight(1, diff, c.X[1], !k.InOut, 0, c.Y.Mat())
 	}
-	doraForward.run(d.z.Rows, rowGrain(d.z.Cols), a)
+	doraForward.Run(d.z.Rows, rowGrain(d.z.Cols), a)
 }
 
 // doraArgs are the operands of the loops of DoRA.
@@ -110,7 +110,7 @@ type doraArgs struct {
 }
 
 // doraForward computes y = c·z + b, or adds it to y, over rows.
-var doraForward = newLoop(func(a *doraArgs, lo, hi int) {
+var doraForward = cpu.NewLoop(func(a *doraArgs, lo, hi int) {
 	n := len(a.c)
 	for r := lo; r < hi; r++ {
 		y, z := a.y[r*n:(r+1)*n], a.z[r*n:(r+1)*n]
@@ -134,7 +134,7 @@ func (k DoRA) Backward(c *Call) {
 	mem := c.Scratch
 	d := k.memory(c, n, &mem)
 	g := cpu.Dense(take(&mem, len(d.z.Data)), d.z.Rows, d.z.Cols)
-	doraScale.run(g.Rows, rowGrain(g.Cols), doraArgs{dy: c.DY.F32, g: g.Data, c: d.c})
+	doraScale.Run(g.Rows, rowGrain(g.Cols), doraArgs{dy: c.DY.F32, g: g.Data, c: d.c})
 	n.factorGrads(c, k.Scale, g, d.h.Data, &mem)
 	k.weightGrads(c, n, g)
 	if k.Bias && c.DX[n.bias] != nil {
@@ -142,7 +142,7 @@ func (k DoRA) Backward(c *Call) {
 	}
 	if dm := c.DX[n.extra]; dm != nil {
 		parts := take(&mem, columnSumScratch(g.Rows, g.Cols))
-		doraMagnitude.run(chunks(g.Rows), chunkGrain(g.Cols), doraArgs{dy: c.DY.F32, z: d.z.Data, c: d.c, parts: parts})
+		doraMagnitude.Run(chunks(g.Rows), chunkGrain(g.Cols), doraArgs{dy: c.DY.F32, z: d.z.Data, c: d.c, parts: parts})
 		sumParts(dm.F32, parts, chunks(g.Rows))
 		for o, norm := range d.norm {
 			dm.F32[o] /= norm
@@ -172,7 +172,7 @@ func (k DoRA) weightGrads(c *Call, n adapterInputs, g cpu.Mat) {
 }
 
 // doraScale computes g = c·dy over rows.
-var doraScale = newLoop(func(a *doraArgs, lo, hi int) {
+var doraScale = cpu.NewLoop(func(a *doraArgs, lo, hi int) {
 	n := len(a.c)
 	for r := lo; r < hi; r++ {
 		cpu.Mul(a.g[r*n:(r+1)*n], a.dy[r*n:(r+1)*n], a.c)
@@ -180,7 +180,7 @@ var doraScale = newLoop(func(a *doraArgs, lo, hi int) {
 })
 
 // doraMagnitude sums dy·z over each chunk of rows.
-var doraMagnitude = newLoop(func(a *doraArgs, lo, hi int) {
+var doraMagnitude = cpu.NewLoop(func(a *doraArgs, lo, hi int) {
 	n := len(a.c)
 	for chunk := lo; chunk < hi; chunk++ {
 		sum := part(a.parts, chunk, n)
@@ -195,10 +195,10 @@ var doraMagnitude = newLoop(func(a *doraArgs, lo, hi int) {
 
 // subtract computes dst = x - y; dst may be x.
 func subtract(dst, x, y []float32) {
-	subtractLoop.run(len(dst), elementGrain, addArgs{dst, x, y})
+	subtractLoop.Run(len(dst), elementGrain, addArgs{dst, x, y})
 }
 
-var subtractLoop = newLoop(func(a *addArgs, lo, hi int) {
+var subtractLoop = cpu.NewLoop(func(a *addArgs, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		a.y[i] = a.a[i] - a.b[i]
 	}

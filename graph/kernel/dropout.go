@@ -3,6 +3,8 @@ package kernel
 import (
 	"fmt"
 	"math/bits"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
 )
 
 // Dropout zeroes each element with probability P and scales the others by 1/(1-P), so that the mean is kept.
@@ -60,11 +62,11 @@ func (k Dropout) mask(dst, src []float32, rng []int32, site int32) {
 	for i := range a.rng {
 		a.rng[i] = uint32(rng[i])
 	}
-	dropoutLoop.run(blocks(len(dst)), 4, a)
+	dropoutLoop.Run(blocks(len(dst)), 4, a)
 }
 
 // dropoutLoop runs over blocks of elements.
-var dropoutLoop = newLoop(func(a *dropoutArgs, lo, hi int) {
+var dropoutLoop = cpu.NewLoop(func(a *dropoutArgs, lo, hi int) {
 	var words [elementBlock]uint32
 	scale := [2]float32{a.scale, 0}
 	for at := lo * elementBlock; at < min(hi*elementBlock, len(a.dst)); at += elementBlock {

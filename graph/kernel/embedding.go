@@ -58,11 +58,11 @@ type gatherArgs struct {
 
 // gather computes y[t] = scale·table[ids[t]].
 func gather(y *Tensor, scale float32, ids []int32, table *Tensor) {
-	gatherLoop.run(len(ids), rowGrain(table.Shape[1]), gatherArgs{y.F32, scale, ids, table.Weights()})
+	gatherLoop.Run(len(ids), rowGrain(table.Shape[1]), gatherArgs{y.F32, scale, ids, table.Weights()})
 }
 
 // gatherLoop runs over ids.
-var gatherLoop = newLoop(func(a *gatherArgs, lo, hi int) {
+var gatherLoop = cpu.NewLoop(func(a *gatherArgs, lo, hi int) {
 	d := a.table.Cols
 	for t := lo; t < hi; t++ {
 		row := a.y[t*d : (t+1)*d]
@@ -78,12 +78,12 @@ var gatherLoop = newLoop(func(a *gatherArgs, lo, hi int) {
 func (k Embedding) Backward(c *Call) {
 	if de := c.DX[1]; de != nil {
 		d := de.Shape[1]
-		clearLoop.run(len(de.F32), 4*elementGrain, rowsArgs{dst: de.F32})
-		scatterLoop.run((d+scatterColumns-1)/scatterColumns, 1, scatterArgs{de.F32, d, k.Scale, c.X[0].I32, c.DY.F32})
+		clearLoop.Run(len(de.F32), 4*elementGrain, rowsArgs{dst: de.F32})
+		scatterLoop.Run((d+scatterColumns-1)/scatterColumns, 1, scatterArgs{de.F32, d, k.Scale, c.X[0].I32, c.DY.F32})
 	}
 }
 
-var clearLoop = newLoop(func(a *rowsArgs, lo, hi int) { clear(a.dst[lo:hi]) })
+var clearLoop = cpu.NewLoop(func(a *rowsArgs, lo, hi int) { clear(a.dst[lo:hi]) })
 
 // scatterArgs are the operands of scatterLoop.
 type scatterArgs struct {
@@ -98,7 +98,7 @@ type scatterArgs struct {
 const scatterColumns = 64
 
 // scatterLoop runs over blocks of columns.
-var scatterLoop = newLoop(func(a *scatterArgs, lo, hi int) {
+var scatterLoop = cpu.NewLoop(func(a *scatterArgs, lo, hi int) {
 	first, last := lo*scatterColumns, min(hi*scatterColumns, a.d)
 	for t, id := range a.ids {
 		row := int(id) * a.d

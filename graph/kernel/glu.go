@@ -1,6 +1,10 @@
 package kernel
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
+)
 
 // GLU is the gated linear unit Act(gate)·up (Shazeer, "GLU Variants Improve Transformer", 2020): SwiGLU with Act "silu", GeGLU with
 // "gelu" or "gelu_tanh". Inputs: gate and up of the same shape, which is that of the output.
@@ -45,11 +49,11 @@ func (k GLU) args(c *Call) gluArgs {
 func (k GLU) Forward(c *Call) {
 	a := k.args(c)
 	a.y = c.Y.F32
-	gluForward.run(blocks(len(a.y)), 4, a)
+	gluForward.Run(blocks(len(a.y)), 4, a)
 }
 
 // gluForward runs over blocks of elements.
-var gluForward = newLoop(func(a *gluArgs, lo, hi int) {
+var gluForward = cpu.NewLoop(func(a *gluArgs, lo, hi int) {
 	buf := elements.get()
 	defer elements.put(buf)
 	for at := lo * elementBlock; at < min(hi*elementBlock, len(a.gate)); at += elementBlock {
@@ -73,11 +77,11 @@ func (k GLU) Backward(c *Call) {
 	if c.DX[1] != nil {
 		a.dup = c.DX[1].F32
 	}
-	gluBackward.run(blocks(len(a.dy)), 4, a)
+	gluBackward.Run(blocks(len(a.dy)), 4, a)
 }
 
 // gluBackward runs over blocks of elements.
-var gluBackward = newLoop(func(a *gluArgs, lo, hi int) {
+var gluBackward = cpu.NewLoop(func(a *gluArgs, lo, hi int) {
 	buf := elements.get()
 	defer elements.put(buf)
 	for at := lo * elementBlock; at < min(hi*elementBlock, len(a.gate)); at += elementBlock {

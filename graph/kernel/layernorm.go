@@ -57,11 +57,11 @@ func (k LayerNorm) Forward(c *Call) {
 	w, rest := vec(c.X[1], c.Scratch)
 	b, _ := vec(c.X[2], rest)
 	a := layerArgs{LayerNorm: k, x: c.X[0].F32, w: w, b: b, y: c.Y.F32, stats: c.Saved}
-	layerForward.run(chunks(c.Y.Shape.Rows()), chunkGrain(len(w)), a)
+	layerForward.Run(chunks(c.Y.Shape.Rows()), chunkGrain(len(w)), a)
 }
 
 // layerForward runs over chunks of rows.
-var layerForward = newLoop(func(a *layerArgs, lo, hi int) {
+var layerForward = cpu.NewLoop(func(a *layerArgs, lo, hi int) {
 	n := len(a.w)
 	for r := lo * rowChunk; r < min(hi*rowChunk, len(a.x)/n); r++ {
 		x := a.x[r*n:][:n]
@@ -114,7 +114,7 @@ func (k LayerNorm) Backward(c *Call) {
 	if c.DX[2] != nil {
 		a.db = parts[:count*n]
 	}
-	layerBackward.run(count, chunkGrain(n), a)
+	layerBackward.Run(count, chunkGrain(n), a)
 	if c.DX[1] != nil {
 		sumParts(c.DX[1].F32, a.dw, count)
 	}
@@ -124,7 +124,7 @@ func (k LayerNorm) Backward(c *Call) {
 }
 
 // layerBackward runs over chunks of rows.
-var layerBackward = newLoop(func(a *layerArgs, lo, hi int) {
+var layerBackward = cpu.NewLoop(func(a *layerArgs, lo, hi int) {
 	n := len(a.w)
 	for chunk := lo; chunk < hi; chunk++ {
 		dw, db := part(a.dw, chunk, n), part(a.db, chunk, n)

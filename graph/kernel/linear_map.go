@@ -68,10 +68,10 @@ type rowsArgs struct {
 
 // fillRows writes b into every row of dst.
 func fillRows(dst, b []float32) {
-	fillLoop.run(len(dst)/len(b), rowGrain(len(b)), rowsArgs{dst: dst, vec: b})
+	fillLoop.Run(len(dst)/len(b), rowGrain(len(b)), rowsArgs{dst: dst, vec: b})
 }
 
-var fillLoop = newLoop(func(a *rowsArgs, lo, hi int) {
+var fillLoop = cpu.NewLoop(func(a *rowsArgs, lo, hi int) {
 	n := len(a.vec)
 	for r := lo; r < hi; r++ {
 		copy(a.dst[r*n:(r+1)*n], a.vec)
@@ -86,12 +86,12 @@ func columnSum(dst, x, scratch []float32) {
 	n := len(dst)
 	rows := len(x) / n
 	parts := scratch[:chunks(rows)*n]
-	columnSumLoop.run(chunks(rows), chunkGrain(n), rowsArgs{dst: parts, src: x, vec: dst})
+	columnSumLoop.Run(chunks(rows), chunkGrain(n), rowsArgs{dst: parts, src: x, vec: dst})
 	sumParts(dst, parts, chunks(rows))
 }
 
 // columnSumLoop runs over chunks of rows; vec only tells the width.
-var columnSumLoop = newLoop(func(a *rowsArgs, lo, hi int) {
+var columnSumLoop = cpu.NewLoop(func(a *rowsArgs, lo, hi int) {
 	n := len(a.vec)
 	for chunk := lo; chunk < hi; chunk++ {
 		sum := part(a.dst, chunk, n)
@@ -109,10 +109,10 @@ type scaleArgs struct {
 
 // scaleTo computes dst = alpha·src.
 func scaleTo(dst []float32, alpha float32, src []float32) {
-	scaleLoop.run(len(dst), elementGrain, scaleArgs{dst, src, alpha})
+	scaleLoop.Run(len(dst), elementGrain, scaleArgs{dst, src, alpha})
 }
 
-var scaleLoop = newLoop(func(a *scaleArgs, lo, hi int) {
+var scaleLoop = cpu.NewLoop(func(a *scaleArgs, lo, hi int) {
 	copy(a.dst[lo:hi], a.src[lo:hi])
 	cpu.Scale(a.dst[lo:hi], a.alpha)
 })

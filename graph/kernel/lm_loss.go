@@ -120,15 +120,15 @@ func (d *head) next(probabilities bool) bool {
 	mulWeight(1, d.h, d.w, !d.InOut, beta, d.logits)
 	a := lossArgs{logits: d.logits.Data, targets: d.targets, losses: d.losses}
 	if probabilities {
-		probabilityLoop.run(n, rowGrain(v), a)
+		probabilityLoop.Run(n, rowGrain(v), a)
 	} else {
-		lossLoop.run(n, rowGrain(v), a)
+		lossLoop.Run(n, rowGrain(v), a)
 	}
 	return true
 }
 
 // probabilityLoop runs over rows. It computes the losses and overwrites the logits with their gradient.
-var probabilityLoop = newLoop(func(a *lossArgs, lo, hi int) {
+var probabilityLoop = cpu.NewLoop(func(a *lossArgs, lo, hi int) {
 	v := len(a.logits) / len(a.targets)
 	for r := lo; r < hi; r++ {
 		x, target := a.logits[r*v:(r+1)*v], a.targets[r]

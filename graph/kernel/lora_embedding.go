@@ -61,7 +61,7 @@ func (k LoRAEmbedding) Forward(c *Call) {
 		h = c.Scratch
 	}
 	narrow := cpu.Dense(h[:len(ids)*a.Shape[0]], len(ids), a.Shape[0])
-	columnsLoop.run(a.Shape[0], 1, columnsArgs{table: a.F32, ids: ids, rows: narrow})
+	columnsLoop.Run(a.Shape[0], 1, columnsArgs{table: a.F32, ids: ids, rows: narrow})
 	mulWeight(k.EmbedScale*k.Scale, narrow, b, true, 1, c.Y.Mat())
 }
 
@@ -76,7 +76,7 @@ func (k LoRAEmbedding) Backward(c *Call) {
 	if da := c.DX[2]; da != nil {
 		dh := cpu.Dense(c.Scratch[:len(ids)*rank], len(ids), rank)
 		mulWeight(scale, c.DY.Mat(), b, false, 0, dh)
-		columnsLoop.run(rank, 1, columnsArgs{table: da.F32, ids: ids, rows: dh, scatter: true})
+		columnsLoop.Run(rank, 1, columnsArgs{table: da.F32, ids: ids, rows: dh, scatter: true})
 	}
 }
 
@@ -89,7 +89,7 @@ type columnsArgs struct {
 }
 
 // columnsLoop runs over the rows of A.
-var columnsLoop = newLoop(func(a *columnsArgs, lo, hi int) {
+var columnsLoop = cpu.NewLoop(func(a *columnsArgs, lo, hi int) {
 	rank := a.rows.Cols
 	n := len(a.table) / rank
 	for j := lo; j < hi; j++ {

@@ -3,6 +3,8 @@ package kernel
 import (
 	"fmt"
 	"math"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
 )
 
 // RMSNorm divides each run of len(w) values by its root mean square and scales it (Zhang and Sennrich, "Root Mean Square Layer
@@ -51,11 +53,11 @@ type rmsArgs struct {
 // Forward normalises x and saves the reciprocal root mean square of each row.
 func (k RMSNorm) Forward(c *Call) {
 	w, _ := vec(c.X[1], c.Scratch)
-	rmsForward.run(chunks(len(c.Y.F32)/len(w)), chunkGrain(len(w)), rmsArgs{RMSNorm: k, x: c.X[0].F32, w: w, y: c.Y.F32, inv: c.Saved})
+	rmsForward.Run(chunks(len(c.Y.F32)/len(w)), chunkGrain(len(w)), rmsArgs{RMSNorm: k, x: c.X[0].F32, w: w, y: c.Y.F32, inv: c.Saved})
 }
 
 // rmsForward runs over chunks of rows.
-var rmsForward = newLoop(func(a *rmsArgs, lo, hi int) {
+var rmsForward = cpu.NewLoop(func(a *rmsArgs, lo, hi int) {
 	n := len(a.w)
 	for r := lo * rowChunk; r < min(hi*rowChunk, len(a.x)/n); r++ {
 		x := a.x[r*n:][:n]
@@ -83,14 +85,14 @@ func (k RMSNorm) Backward(c *Call) {
 	if c.DX[1] != nil {
 		a.dw = parts[:chunks(rows)*n]
 	}
-	rmsBackward.run(chunks(rows), chunkGrain(n), a)
+	rmsBackward.Run(chunks(rows), chunkGrain(n), a)
 	if c.DX[1] != nil {
 		sumParts(c.DX[1].F32, a.dw, chunks(rows))
 	}
 }
 
 // rmsBackward runs over chunks of rows.
-var rmsBackward = newLoop(func(a *rmsArgs, lo, hi int) {
+var rmsBackward = cpu.NewLoop(func(a *rmsArgs, lo, hi int) {
 	n := len(a.w)
 	for chunk := lo; chunk < hi; chunk++ {
 		dw := part(a.dw, chunk, n)

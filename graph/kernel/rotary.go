@@ -1,6 +1,10 @@
 package kernel
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
+)
 
 // Rotary applies rotary position embedding (Su et al., "RoFormer", 2021) in the half-split layout of Hugging Face's rotate_half: in
 // each head the pair (x[j], x[j+Rot/2]) is turned by the angle of its position, j < Rot/2; dimensions from Rot on stay as they are.
@@ -72,11 +76,11 @@ func (k Rotary) rotate(dst, src *Tensor, c *Call, sign float32) {
 			panic(fmt.Sprintf("rotary: position %d of token %d; the tables hold positions 0 to %d", p, i, limit-1))
 		}
 	}
-	rotaryLoop.run(src.Shape.Rows(), 16, rotaryArgs{k, dst.F32, src.F32, c.X[1].F32, c.X[2].F32, c.X[3].I32, sign})
+	rotaryLoop.Run(src.Shape.Rows(), 16, rotaryArgs{k, dst.F32, src.F32, c.X[1].F32, c.X[2].F32, c.X[3].I32, sign})
 }
 
 // rotaryLoop runs over tokens.
-var rotaryLoop = newLoop(func(a *rotaryArgs, lo, hi int) {
+var rotaryLoop = cpu.NewLoop(func(a *rotaryArgs, lo, hi int) {
 	width, half := len(a.src)/len(a.positions), a.Rot/2
 	for t := lo; t < hi; t++ {
 		row := a.dst[t*width : (t+1)*width]

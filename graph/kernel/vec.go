@@ -80,14 +80,14 @@ type columnArgs struct {
 
 // sumParts adds up the partial sums in their order.
 func sumParts(dst, parts []float32, count int) {
-	columnLoop.run((len(dst)+columnBlock-1)/columnBlock, 4, columnArgs{dst, parts, count})
+	columnLoop.Run((len(dst)+columnBlock-1)/columnBlock, 4, columnArgs{dst, parts, count})
 }
 
 // columnBlock is how many columns are summed together.
 const columnBlock = 64
 
 // columnLoop runs over blocks of columns.
-var columnLoop = newLoop(func(a *columnArgs, lo, hi int) {
+var columnLoop = cpu.NewLoop(func(a *columnArgs, lo, hi int) {
 	n := len(a.dst)
 	for b := lo; b < hi; b++ {
 		var total [columnBlock]float64

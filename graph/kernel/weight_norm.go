@@ -38,10 +38,10 @@ func weightNorms(norm []float32, w, a, b *Tensor, s float32, inOut bool, scratch
 	args := normArgs{norm: norm, w: w.Weights(), cross: cross, b: b.F32}
 	if inOut {
 		args.parts = scratch[:columnSumScratch(w.Shape[0], out)]
-		squareLoop.run(chunks(w.Shape[0]), chunkGrain(out), args)
+		squareLoop.Run(chunks(w.Shape[0]), chunkGrain(out), args)
 		sumParts(norm, args.parts, chunks(w.Shape[0]))
 	}
-	normLoop.run(out, rowGrain(w.Len()/out), args)
+	normLoop.Run(out, rowGrain(w.Len()/out), args)
 }
 
 // normArgs are the operands of normLoop and squareLoop.
@@ -60,7 +60,7 @@ const normBlock = reduceBlock
 var normBlocks free[[normBlock]float32]
 
 // normLoop runs over output features.
-var normLoop = newLoop(func(a *normArgs, lo, hi int) {
+var normLoop = cpu.NewLoop(func(a *normArgs, lo, hi int) {
 	block := normBlocks.get()
 	defer normBlocks.put(block)
 	rank := a.cross.Rows
@@ -82,7 +82,7 @@ var normLoop = newLoop(func(a *normArgs, lo, hi int) {
 })
 
 // squareLoop runs over chunks of rows of W(in,out).
-var squareLoop = newLoop(func(a *normArgs, lo, hi int) {
+var squareLoop = cpu.NewLoop(func(a *normArgs, lo, hi int) {
 	block := normBlocks.get()
 	defer normBlocks.put(block)
 	n := a.w.Cols
