@@ -8,15 +8,16 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/geotune/geotune/train/text/gocode"
 )
 
 func main() {
-	root := flag.String("root", filepath.Join(runtime.GOROOT(), "src"), "source `tree` to read")
+	root := flag.String("root", "", "source `tree` to read; default: that of the installed Go")
 	out := flag.String("o", "runs/gocode", "output `directory`")
 	holdOut := flag.Int("holdout", 12, "hold out one package in `N`")
 	opt := gocode.Options{}
@@ -32,6 +33,13 @@ func main() {
 }
 
 func run(root, out string, holdOut, vocab int, opt gocode.Options) error {
+	if root == "" {
+		goroot, err := exec.Command("go", "env", "GOROOT").Output()
+		if err != nil {
+			return fmt.Errorf("find the installed Go: %w; name its source with -root", err)
+		}
+		root = filepath.Join(strings.TrimSpace(string(goroot)), "src")
+	}
 	if holdOut < 2 {
 		return fmt.Errorf("-holdout %d: expected at least 2", holdOut)
 	}

@@ -31,7 +31,8 @@ type config struct {
 	Limit     *int    `yaml:"limit"`
 	Scale     float32 `yaml:"scale"`
 	Skipped   int     `yaml:"-"`
-	private   int
+	//lint:ignore U1000 decoding must not see it
+	private int
 }
 
 type modelConfig struct {

@@ -166,10 +166,10 @@ func planRefuses(c *Case) error {
 	for n, in := range c.Bad {
 		_, err := plan(c.Kernel, in, make([]bool, len(in)))
 		if err == nil {
-			return fmt.Errorf("Bad[%d] accepted: %v", n, in)
+			return fmt.Errorf("case Bad[%d] accepted: %v", n, in)
 		}
 		if errors.Is(err, errPanic) {
-			return fmt.Errorf("Bad[%d] %v: %w", n, in, err)
+			return fmt.Errorf("case Bad[%d] %v: %w", n, in, err)
 		}
 	}
 	return nil
