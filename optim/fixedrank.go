@@ -1,0 +1,257 @@
+package optim
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+
+	"github.com/geotune/geotune/optim/manifold"
+	"github.com/geotune/geotune/optim/manifold/dense"
+)
+
+// FixedRank is what the rules on the manifold of matrices of fixed rank share: LowRank points move as a whole, on factors that the rule
+// keeps in the canonical gauge A = Vᵀ, B = U·diag(σ)/Scale with orthonormal U and V. In this gauge the gradients of the factors are the
+// two thin products G·V = ∂B/Scale and (Gᵀ·U)ⱼ = ∂Aⱼ/σⱼ exactly, whatever the condition of X. All other points move by AdamW.
+//
+// A point with B = 0, the usual start of LoRA, is off the manifold. It starts with the span of A, random directions for B and singular
+// values StartSigma. Once the gauge is there it can be read off the factors, so that it takes no state. The rank must not exceed either
+// side of the matrix.
+type FixedRank struct {
+	// StartSigma is the singular value that directions get in which X is 0 at the start; default 1e-6.
+	StartSigma float64 `yaml:"start_sigma"`
+	// Rest sets the AdamW that moves biases, magnitudes and whole modules.
+	Rest Rest `yaml:"rest"`
+}
+
+// Rest sets the AdamW of the points that a rule has no geometry for. They share its weight decay coefficient.
+type Rest struct {
+	// LRRatio is AdamW's learning rate over that of the rule.
+	LRRatio float64 `yaml:"lr_ratio"`
+	// Betas and Eps are those of AdamW; default 0.9, 0.999 and 1e-8.
+	Betas [2]float64 `yaml:"betas"`
+	Eps   float64    `yaml:"eps"`
+}
+
+// newFixedRank returns the defaults.
+func newFixedRank(lrRatio float64) FixedRank {
+	return FixedRank{StartSigma: 1e-6, Rest: Rest{LRRatio: lrRatio, Betas: [2]float64{0.9, 0.999}, Eps: 1e-8}}
+}
+
+// Validate checks the settings; rules with more of them check those too.
+func (f *FixedRank) Validate() error {
+	if !(f.StartSigma >= manifold.Floor) || math.IsInf(f.StartSigma, 1) {
+		return fmt.Errorf("start_sigma %v; it must be finite and at least %g", f.StartSigma, manifold.Floor)
+	}
+	if !(f.Rest.LRRatio >= 0) || math.IsInf(f.Rest.LRRatio, 1) {
+		return fmt.Errorf("rest: lr_ratio %v; it must be finite and not negative", f.Rest.LRRatio)
+	}
+	if err := (&AdamW{f.Rest.Betas, f.Rest.Eps}).Validate(); err != nil {
+		return fmt.Errorf("rest: %w", err)
+	}
+	return nil
+}
+
+// Split keeps LowRank points whole.
+func (*FixedRank) Split(p Point) []Point {
+	if _, ok := p.(*LowRank); ok {
+		return []Point{p}
+	}
+	return PerTensor(p)
+}
+
+// The entries of a LowRank point's state: the coordinates of the momentum, out×r and in×r.
+const (
+	momentumOut = "momentum_out"
+	momentumIn  = "momentum_in"
+)
+
+// Init brings a LowRank point into the canonical gauge, which leaves X as it is unless its rank is too low, and returns zero momentum:
+// (out+in)·r values, half of Adam's state.
+func (f *FixedRank) Init(p Point) (*State, error) {
+	x, ok := p.(*LowRank)
+	if !ok {
+		return (&AdamW{f.Rest.Betas, f.Rest.Eps}).Init(p)
+	}
+	if err := f.canonical(x); err != nil {
+		return nil, err
+	}
+	return &State{
+		Buffers: map[string][]float32{
+			momentumOut: make([]float32, x.B().Value.Len()), momentumIn: make([]float32, x.A().Value.Len()),
+		},
+		Counters: map[string]int64{"step": 0},
+	}, nil
+}
+
+// workspaces serve all rules on manifolds.
+var workspaces dense.Pool[float32]
+
+// canonical rewrites the factors of p in the canonical gauge. Random directions depend on the name of p alone.
+func (f *FixedRank) canonical(p *LowRank) error {
+	out, in, r := p.size()
+	if r > min(out, in) {
+		return fmt.Errorf("rank %d of a %d×%d matrix; it must be at most %d", r, out, in, min(out, in))
+	}
+	if s := float64(p.Scale); s == 0 || math.IsNaN(s) || math.IsInf(s, 0) {
+		return fmt.Errorf("scale %v; it must be finite and not 0", s)
+	}
+	w := workspaces.Get()
+	defer workspaces.Put(w)
+	b, a := w.Mat(out, r), w.Mat(in, r)
+	copy(b.Data, p.B().Value.F32)
+	dense.Copy(a, dense.Of(p.A().Value.F32, r, in).T())
+	for i := range b.Data {
+		b.Data[i] *= p.Scale
+	}
+	if n := dense.Norm(a) * dense.Norm(b); math.IsNaN(n) || math.IsInf(n, 0) {
+		return fmt.Errorf("the factors hold a value that is not finite")
+	}
+	h := fnv.New64a()
+	h.Write([]byte(p.Name()))
+	x := manifold.NewPoint(w, out, in, r)
+	manifold.FromFactors(w, b, a, x, f.StartSigma, rand.New(rand.NewPCG(h.Sum64(), 0)).NormFloat64)
+	p.storePoint(x)
+	return nil
+}
+
+// size returns the extents of X and its rank.
+func (p *LowRank) size() (out, in, r int) {
+	return p.B().Value.Shape[0], p.A().Value.Shape[1], p.A().Value.Shape[0]
+}
+
+// loadPoint reads X off factors in the canonical gauge.
+func (p *LowRank) loadPoint(w *dense.Workspace[float32]) manifold.Point[float32] {
+	out, in, r := p.size()
+	x := manifold.NewPoint(w, out, in, r)
+	b := dense.Of(p.B().Value.F32, out, r)
+	dense.Copy(x.V, dense.Of(p.A().Value.F32, r, in).T())
+	for j := range x.S {
+		norm := dense.Norm(b.Columns(j, j+1))
+		x.S[j] = max(norm*math.Abs(float64(p.Scale)), manifold.Floor)
+		if norm == 0 {
+			norm = 1
+		}
+		inverse := math.Copysign(1/norm, float64(p.Scale))
+		for i := range out {
+			x.U.Set(i, j, float32(float64(b.At(i, j))*inverse))
+		}
+	}
+	return x
+}
+
+// storePoint writes X to the factors.
+func (p *LowRank) storePoint(x manifold.Point[float32]) {
+	out, in, r := p.size()
+	dense.Copy(dense.Of(p.A().Value.F32, r, in), x.V.T())
+	b := dense.Of(p.B().Value.F32, out, r)
+	for j, s := range x.S {
+		factor := s / float64(p.Scale)
+		for i := range out {
+			b.Set(i, j, float32(float64(x.U.At(i, j))*factor))
+		}
+	}
+}
+
+// gradient returns the Riemannian gradient at x from the gradients of the factors.
+func (p *LowRank) gradient(w *dense.Workspace[float32], x manifold.Point[float32]) (manifold.Tangent[float32], error) {
+	out, in, r := p.size()
+	xi := manifold.NewTangent(w, out, in, r)
+	if p.A().Grad == nil || p.B().Grad == nil {
+		return xi, fmt.Errorf("one factor is frozen; the rule moves both or none")
+	}
+	for i, g := range p.B().Grad.F32 {
+		xi.A.Data[i] = g / p.Scale
+	}
+	a := dense.Of(p.A().Grad.F32, r, in)
+	for j, s := range x.S {
+		for i := range in {
+			xi.B.Set(i, j, float32(float64(a.At(j, i))/s))
+		}
+	}
+	manifold.Project(w, x, xi.A, xi.B, xi)
+	return xi, nil
+}
+
+// SquaredNorm returns the squared length of the Riemannian gradient, which does not depend on the factors.
+func (f *FixedRank) SquaredNorm(p Point, _ *State) float64 {
+	x, ok := p.(*LowRank)
+	if !ok {
+		var sum float64
+		for _, t := range p.Tensors() {
+			if t.Grad != nil {
+				sum += sumSquaresOfChunk(t.Grad.F32)
+			}
+		}
+		return sum
+	}
+	w := workspaces.Get()
+	defer workspaces.Put(w)
+	xi, err := x.gradient(w, x.loadPoint(w))
+	if err != nil {
+		return 0 // Step reports it
+	}
+	return manifold.SquaredNorm(xi)
+}
+
+// moveRest moves a point that is not a LowRank one.
+func (f *FixedRank) moveRest(p Point, s *State, h Hyper) error {
+	h.LR *= f.Rest.LRRatio
+	a := AdamW{f.Rest.Betas, f.Rest.Eps}
+	return a.Step(p, s, h)
+}
+
+// polishPeriod is the number of steps between two removals of the rounding errors that add up in U and V.
+const polishPeriod = 32
+
+// motion is one step of one LowRank point while it is made.
+type motion struct {
+	w        *dense.Workspace[float32]
+	p        *LowRank
+	s        *State
+	x        manifold.Point[float32]
+	gradient manifold.Tangent[float32]
+	momentum manifold.Tangent[float32]
+}
+
+// begin counts the step and reads the point, its gradient and its momentum, the last of which is the state itself. The caller puts the
+// workspace back.
+func (f *FixedRank) begin(w *dense.Workspace[float32], p *LowRank, s *State) (motion, error) {
+	m := motion{w: w, p: p, s: s, x: p.loadPoint(w)}
+	var err error
+	if m.gradient, err = p.gradient(w, m.x); err != nil {
+		return m, err
+	}
+	out, in, r := p.size()
+	m.momentum.A = dense.Of(s.Buffers[momentumOut], out, r)
+	m.momentum.B = dense.Of(s.Buffers[momentumIn], in, r)
+	s.Counters["step"]++
+	return m, nil
+}
+
+// finish moves the point and its momentum and stores the point.
+func (m *motion) finish(ahead *manifold.Tangent[float32], step manifold.Step) {
+	if step.Rate == 0 && step.Keep == 1 {
+		return
+	}
+	manifold.Advance(m.w, m.x, m.momentum, ahead, step)
+	if m.s.Counters["step"]%polishPeriod == 0 {
+		manifold.Reorthogonalise(m.w, m.x.U)
+		manifold.Reorthogonalise(m.w, m.x.V)
+	}
+	m.p.storePoint(m.x)
+}
+
+// mix replaces a by alpha·a + beta·b.
+func mix(alpha float32, a manifold.Tangent[float32], beta float32, b manifold.Tangent[float32]) {
+	mixInto(alpha, a.A.Data, beta, b.A.Data)
+	mixInto(alpha, a.B.Data, beta, b.B.Data)
+}
+
+// mixInto keeps products apart from sums, so that every platform gives the same bits.
+func mixInto(alpha float32, a []float32, beta float32, b []float32) {
+	b = b[:len(a)]
+	for i, v := range a {
+		a[i] = float32(alpha*v) + float32(beta*b[i])
+	}
+}
