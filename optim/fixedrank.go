@@ -111,7 +111,7 @@ func (f *FixedRank) canonical(p *LowRank) error {
 	h.Write([]byte(p.Name()))
 	x := manifold.NewPoint(w, out, in, r)
 	manifold.FromFactors(w, b, a, x, f.StartSigma, rand.New(rand.NewPCG(h.Sum64(), 0)).NormFloat64)
-	p.storePoint(x)
+	p.storePoint(w, x)
 	return nil
 }
 
@@ -126,31 +126,28 @@ func (p *LowRank) loadPoint(w *dense.Workspace[float32]) manifold.Point[float32]
 	x := manifold.NewPoint(w, out, in, r)
 	b := dense.Of(p.B().Value.F32, out, r)
 	dense.Copy(x.V, dense.Of(p.A().Value.F32, r, in).T())
-	for j := range x.S {
-		norm := dense.Norm(b.Columns(j, j+1))
+	norms := w.Values(r)
+	dense.ColumnNorms(b, norms)
+	for j, norm := range norms {
 		x.S[j] = max(norm*math.Abs(float64(p.Scale)), manifold.Floor)
 		if norm == 0 {
 			norm = 1
 		}
-		inverse := math.Copysign(1/norm, float64(p.Scale))
-		for i := range out {
-			x.U.Set(i, j, float32(float64(b.At(i, j))*inverse))
-		}
+		norms[j] = math.Copysign(1/norm, float64(p.Scale))
 	}
+	dense.ScaleColumns(x.U, b, norms)
 	return x
 }
 
 // storePoint writes X to the factors.
-func (p *LowRank) storePoint(x manifold.Point[float32]) {
+func (p *LowRank) storePoint(w *dense.Workspace[float32], x manifold.Point[float32]) {
 	out, in, r := p.size()
 	dense.Copy(dense.Of(p.A().Value.F32, r, in), x.V.T())
-	b := dense.Of(p.B().Value.F32, out, r)
+	factors := w.Values(r)
 	for j, s := range x.S {
-		factor := s / float64(p.Scale)
-		for i := range out {
-			b.Set(i, j, float32(float64(x.U.At(i, j))*factor))
-		}
+		factors[j] = s / float64(p.Scale)
 	}
+	dense.ScaleColumns(dense.Of(p.B().Value.F32, out, r), x.U, factors)
 }
 
 // gradient returns the Riemannian gradient at x from the gradients of the factors.
@@ -163,10 +160,9 @@ func (p *LowRank) gradient(w *dense.Workspace[float32], x manifold.Point[float32
 	for i, g := range p.B().Grad.F32 {
 		xi.A.Data[i] = g / p.Scale
 	}
-	a := dense.Of(p.A().Grad.F32, r, in)
 	for j, s := range x.S {
-		for i := range in {
-			xi.B.Set(i, j, float32(float64(a.At(j, i))/s))
+		for i, g := range p.A().Grad.F32[j*in:][:in] {
+			xi.B.Data[i*r+j] = float32(float64(g) / s)
 		}
 	}
 	manifold.Project(w, x, xi.A, xi.B, xi)
@@ -239,7 +235,7 @@ func (m *motion) finish(ahead *manifold.Tangent[float32], step manifold.Step) {
 		manifold.Reorthogonalise(m.w, m.x.U)
 		manifold.Reorthogonalise(m.w, m.x.V)
 	}
-	m.p.storePoint(m.x)
+	m.p.storePoint(m.w, m.x)
 }
 
 // mix replaces a by alpha·a + beta·b.

@@ -281,6 +281,32 @@ func TestCholeskyReportsDependentColumns(t *testing.T) {
 	}
 }
 
+func TestElementwiseFunctionsTakeViewsOfAnyStride(t *testing.T) {
+	rng := rand.New(rand.NewPCG(10, 10))
+	big := normal[float64](rng, 9, 11)
+	for name, m := range map[string]Core{"rows": big.Block(2, 3, 5, 4), "columns": big.T().Block(2, 3, 4, 5), "empty": big.Block(1, 1, 3, 0)} {
+		var squares float64
+		want := New[float64](m.Rows, m.Cols)
+		for i := range m.Rows {
+			for j := range m.Cols {
+				squares += m.At(i, j) * m.At(i, j)
+				want.Set(i, j, m.At(i, j))
+			}
+		}
+		if math.Abs(Norm(m)-math.Sqrt(squares)) > 1e-14*squares || distance(clone(m), want) != 0 || Inner(m, want) != Inner(want, want) {
+			t.Errorf("%s: norm %v, want %v", name, Norm(m), math.Sqrt(squares))
+		}
+	}
+	m, norms := clone(big.Block(0, 0, 9, 3)), make([]float64, 3)
+	ColumnNorms(m, norms)
+	ScaleColumns(m, m, []float64{1 / norms[0], 1 / norms[1], 1 / norms[2]})
+	for j := range norms {
+		if math.Abs(Norm(m.Columns(j, j+1))-1) > 1e-15 {
+			t.Errorf("column %d of length %v was not normalised", j, norms[j])
+		}
+	}
+}
+
 func TestWorkspaceAllocatesOnlyOnce(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	w := new(Workspace[float32])

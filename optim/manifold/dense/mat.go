@@ -52,14 +52,31 @@ func (m Mat[T]) Block(i, j, rows, cols int) Mat[T] {
 func (m Mat[T]) Columns(from, to int) Mat[T] { return m.Block(0, from, m.Rows, to-from) }
 
 // row returns row i of a matrix whose rows are contiguous.
-func (m Mat[T]) row(i int) []T { return m.Data[i*m.RS:][:m.Cols] }
+func (m Mat[T]) row(i int) []T {
+	if m.Cols == 0 {
+		return nil
+	}
+	return m.Data[i*m.RS:][:m.Cols]
+}
 
 // Copy copies src, of any element type, into dst of the same shape.
 func Copy[D, S Float](dst Mat[D], src Mat[S]) {
 	sameShape(dst.Rows, dst.Cols, src.Rows, src.Cols)
+	if dst.Cols == 0 {
+		return
+	}
 	for i := range dst.Rows {
+		to, from := dst.Data[i*dst.RS:], src.Data[i*src.RS:]
+		if dst.CS == 1 && src.CS == 1 {
+			from = from[:dst.Cols]
+			to = to[:len(from)]
+			for j, v := range from {
+				to[j] = D(v)
+			}
+			continue
+		}
 		for j := range dst.Cols {
-			dst.Data[i*dst.RS+j*dst.CS] = D(src.Data[i*src.RS+j*src.CS])
+			to[j*dst.CS] = D(from[j*src.CS])
 		}
 	}
 }
@@ -75,14 +92,63 @@ func Zero[T Float](m Mat[T]) {
 
 // SquaredNorm returns the sum of the squares of the elements of m, in float64.
 func SquaredNorm[T Float](m Mat[T]) float64 {
+	if m.CS != 1 && m.RS == 1 {
+		m = m.T()
+	}
 	var sum float64
 	for i := range m.Rows {
+		if m.CS == 1 {
+			sum += squares(m.row(i))
+			continue
+		}
 		for j := range m.Cols {
-			v := float64(m.Data[i*m.RS+j*m.CS])
+			v := float64(m.At(i, j))
 			sum += float64(v * v)
 		}
 	}
 	return sum
+}
+
+// squares returns the sum of the squares of x in four interleaved sums.
+func squares[T Float](x []T) float64 {
+	var s [4]float64
+	for ; len(x) >= 4; x = x[4:] {
+		a, b, c, d := float64(x[0]), float64(x[1]), float64(x[2]), float64(x[3])
+		s[0] += float64(a * a)
+		s[1] += float64(b * b)
+		s[2] += float64(c * c)
+		s[3] += float64(d * d)
+	}
+	for i, v := range x {
+		s[i] += float64(float64(v) * float64(v))
+	}
+	return (s[0] + s[1]) + (s[2] + s[3])
+}
+
+// ColumnNorms writes the lengths of the columns of m, whose rows are contiguous, to norms.
+func ColumnNorms[T Float](m Mat[T], norms []float64) {
+	clear(norms)
+	norms = norms[:m.Cols]
+	for i := range m.Rows {
+		for j, v := range m.row(i) {
+			norms[j] += float64(float64(v) * float64(v))
+		}
+	}
+	for j, v := range norms {
+		norms[j] = math.Sqrt(v)
+	}
+}
+
+// ScaleColumns writes the columns of m times factors to dst; both have contiguous rows, and dst may be m.
+func ScaleColumns[T Float](dst, m Mat[T], factors []float64) {
+	sameShape(dst.Rows, dst.Cols, m.Rows, m.Cols)
+	factors = factors[:m.Cols]
+	for i := range m.Rows {
+		to := dst.row(i)
+		for j, v := range m.row(i) {
+			to[j] = T(float64(v) * factors[j])
+		}
+	}
 }
 
 // Norm returns the Frobenius norm of m.
