@@ -24,18 +24,9 @@ type FixedRank struct {
 	Rest Rest `yaml:"rest"`
 }
 
-// Rest sets the AdamW of the points that a rule has no geometry for. They share its weight decay coefficient.
-type Rest struct {
-	// LRRatio is AdamW's learning rate over that of the rule.
-	LRRatio float64 `yaml:"lr_ratio"`
-	// Betas and Eps are those of AdamW; default 0.9, 0.999 and 1e-8.
-	Betas [2]float64 `yaml:"betas"`
-	Eps   float64    `yaml:"eps"`
-}
-
 // newFixedRank returns the defaults.
 func newFixedRank(lrRatio float64) FixedRank {
-	return FixedRank{StartSigma: 1e-6, Rest: Rest{LRRatio: lrRatio, Betas: [2]float64{0.9, 0.999}, Eps: 1e-8}}
+	return FixedRank{StartSigma: 1e-6, Rest: newRest(lrRatio)}
 }
 
 // Validate checks the settings; rules with more of them check those too.
@@ -43,22 +34,11 @@ func (f *FixedRank) Validate() error {
 	if !(f.StartSigma >= manifold.Floor) || math.IsInf(f.StartSigma, 1) {
 		return fmt.Errorf("start_sigma %v; it must be finite and at least %g", f.StartSigma, manifold.Floor)
 	}
-	if !(f.Rest.LRRatio >= 0) || math.IsInf(f.Rest.LRRatio, 1) {
-		return fmt.Errorf("rest: lr_ratio %v; it must be finite and not negative", f.Rest.LRRatio)
-	}
-	if err := (&AdamW{f.Rest.Betas, f.Rest.Eps}).Validate(); err != nil {
-		return fmt.Errorf("rest: %w", err)
-	}
-	return nil
+	return f.Rest.validate()
 }
 
 // Split keeps LowRank points whole.
-func (*FixedRank) Split(p Point) []Point {
-	if _, ok := p.(*LowRank); ok {
-		return []Point{p}
-	}
-	return PerTensor(p)
-}
+func (*FixedRank) Split(p Point) []Point { return wholeLowRank(p) }
 
 // The entries of a LowRank point's state: the coordinates of the momentum, out×r and in×r.
 const (
@@ -71,7 +51,8 @@ const (
 func (f *FixedRank) Init(p Point) (*State, error) {
 	x, ok := p.(*LowRank)
 	if !ok {
-		return (&AdamW{f.Rest.Betas, f.Rest.Eps}).Init(p)
+		a := f.Rest.adamW()
+		return a.Init(p)
 	}
 	if err := f.canonical(x); err != nil {
 		return nil, err
@@ -155,7 +136,7 @@ func (p *LowRank) gradient(w *dense.Workspace[float32], x manifold.Point[float32
 	out, in, r := p.size()
 	xi := manifold.NewTangent(w, out, in, r)
 	if p.A().Grad == nil || p.B().Grad == nil {
-		return xi, fmt.Errorf("one factor is frozen; the rule moves both or none")
+		return xi, errHalfFrozen
 	}
 	for i, g := range p.B().Grad.F32 {
 		xi.A.Data[i] = g / p.Scale
@@ -188,13 +169,6 @@ func (f *FixedRank) SquaredNorm(p Point, _ *State) float64 {
 		return 0 // Step reports it
 	}
 	return manifold.SquaredNorm(xi)
-}
-
-// moveRest moves a point that is not a LowRank one.
-func (f *FixedRank) moveRest(p Point, s *State, h Hyper) error {
-	h.LR *= f.Rest.LRRatio
-	a := AdamW{f.Rest.Betas, f.Rest.Eps}
-	return a.Step(p, s, h)
 }
 
 // polishPeriod is the number of steps between two removals of the rounding errors that add up in U and V.

@@ -63,7 +63,7 @@ func (r *Riemannion) Validate() error {
 func (r *Riemannion) Step(p Point, s *State, h Hyper) error {
 	x, ok := p.(*LowRank)
 	if !ok {
-		return r.moveRest(p, s, h)
+		return r.Rest.move(p, s, h)
 	}
 	w := workspaces.Get()
 	defer workspaces.Put(w)

@@ -99,7 +99,7 @@ func (r *RiemannSGD) Init(p Point) (*State, error) {
 func (r *RiemannSGD) Step(p Point, s *State, h Hyper) error {
 	x, ok := p.(*LowRank)
 	if !ok {
-		return r.moveRest(p, s, h)
+		return r.Rest.move(p, s, h)
 	}
 	w := workspaces.Get()
 	defer workspaces.Put(w)

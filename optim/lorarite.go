@@ -1,0 +1,167 @@
+package optim
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/geotune/geotune/optim/manifold/dense"
+)
+
+func init() {
+	Register("lora-rite", func() Rule {
+		return &LoRARITE{FactorRule: newFactorRule(0.9, 1), Beta2: 0.999}
+	})
+}
+
+// LoRARITE is LoRA-RITE (Yen et al. 2024, arXiv 2410.20625): Adam with a second moment of r×r for each factor, in the orthonormal basis
+// that the other factor spans. With A = R_A·U_Aᵀ and B = U_B·R_B, learning rate η, decay λ, for B (m×r) and likewise for A:
+//
+//	ḡ = ∂B·R_A⁻¹                                         the gradient in the basis U_A
+//	V ← β₂'·V + (1-β₂')·ḡᵀḡ/m
+//	M ← β₁'·M + (1-β₁')·ḡ·V^-½
+//	B ← (1-ηλ)·B - η·M·R_A⁻ᵀ
+//	V ← P·V·Pᵀ, M ← M·Pᵀ                                 with P = U_A,newᵀ·U_A
+//
+// where β' = β·(1-βᵗ⁻¹)/(1-βᵗ). Both factors move from where they were before the step. Left out are the published code's clipping, which
+// Config.ClipGradNorm does for the run, and its escaped mass, which is off there by default. Inverses are pseudo-inverses: where B is
+// 0, A rests.
+//
+// State: one value an element and 2·r², about half of Adam's. Cost: about 30·(out+in)·r² operations. Invariances: any change of basis of
+// the factors, moments and decay included; the scale of the loss.
+type LoRARITE struct {
+	FactorRule
+	// Beta2 is the decay rate of the second moments; default 0.999. Momentum is β₁.
+	Beta2 float64 `yaml:"beta2"`
+}
+
+// Defaults returns learning rate 5e-4 and decay 1e-4, those of Table 4 of arXiv 2507.12142.
+func (*LoRARITE) Defaults() Hyper { return Hyper{LR: 5e-4, WeightDecay: 1e-4} }
+
+// Validate checks the settings.
+func (r *LoRARITE) Validate() error {
+	if err := r.FactorRule.Validate(); err != nil {
+		return fmt.Errorf("lora-rite: %w", err)
+	}
+	if !(0 <= r.Beta2 && r.Beta2 < 1) {
+		return fmt.Errorf("lora-rite: beta2 %v; it must be at least 0 and less than 1", r.Beta2)
+	}
+	return nil
+}
+
+// The second moments of the factors in a LowRank point's state, r×r.
+const (
+	secondA = "second_a"
+	secondB = "second_b"
+)
+
+// Init returns zero moments.
+func (r *LoRARITE) Init(p Point) (*State, error) {
+	s, err := r.FactorRule.Init(p)
+	if x, ok := p.(*LowRank); ok && err == nil {
+		out, in, rank := x.size()
+		if rank > min(out, in) {
+			return nil, fmt.Errorf("rank %d of a %d×%d matrix; it must be at most %d", rank, out, in, min(out, in))
+		}
+		s.Buffers[secondA], s.Buffers[secondB] = make([]float32, rank*rank), make([]float32, rank*rank)
+	}
+	return s, err
+}
+
+// Step moves p by one step.
+func (r *LoRARITE) Step(p Point, s *State, h Hyper) error {
+	x, ok := p.(*LowRank)
+	if !ok {
+		return r.Rest.move(p, s, h)
+	}
+	w := workspaces.Get()
+	defer workspaces.Put(w)
+	f, err := r.begin(w, x, s)
+	if err != nil {
+		return err
+	}
+	t := s.Counters["step"]
+	basisA, inverseA := basis(w, f.a.tall)
+	basisB, inverseB := basis(w, f.b.tall)
+	for _, side := range []struct {
+		*factor
+		second  []float32
+		inverse dense.Core // of the other factor
+	}{{&f.a, s.Buffers[secondA], inverseB}, {&f.b, s.Buffers[secondB], inverseA}} {
+		v := dense.Of(side.second, f.r, f.r)
+		r.normalise(w, side.factor, v, side.inverse, t)
+		d := w.Mat(side.g.Rows, f.r)
+		dense.MulCore(w, side.m, side.inverse.T(), d)
+		side.move(1-h.LR*h.WeightDecay, h.LR, d)
+	}
+	carry(w, &f.a, dense.Of(s.Buffers[secondA], f.r, f.r), basisB, f.b.tall)
+	carry(w, &f.b, dense.Of(s.Buffers[secondB], f.r, f.r), basisA, f.a.tall)
+	return nil
+}
+
+// basis returns the orthonormal Q of y = Q·R and the pseudo-inverse of R.
+func basis(w *dense.Workspace[float32], y dense.Mat[float32]) (dense.Mat[float32], dense.Core) {
+	q, upper, inverse := w.Mat(y.Rows, y.Cols), w.Core(y.Cols, y.Cols), w.Core(y.Cols, y.Cols)
+	dense.Copy(q, y)
+	dense.QR(w, q, upper, 0)
+	dense.Pinv(w, upper, inverse, dense.RankTol[float32]())
+	return q, inverse
+}
+
+// normalise brings the moments of a factor up to date.
+func (r *LoRARITE) normalise(w *dense.Workspace[float32], f *factor, v dense.Mat[float32], inverse dense.Core, t int64) {
+	defer w.Release(w.Mark())
+	k := f.g.Cols
+	g, gram := w.Mat(f.g.Rows, k), w.Core(k, k)
+	dense.MulCore(w, f.g, inverse, g)
+	dense.Gram(w, g, gram)
+	beta := corrected(r.Beta2, t)
+	for i := range k {
+		for j := range k {
+			gram.Set(i, j, beta*float64(v.At(i, j))+(1-beta)*gram.At(i, j)/float64(g.Rows))
+		}
+	}
+	dense.Copy(v, gram)
+	root := w.Core(k, k)
+	inverseRoot(w, gram, root)
+	dense.MulCore(w, g, root, f.g)
+	beta = corrected(r.Momentum, t)
+	f.average(beta, 1-beta, f.g)
+}
+
+// corrected is β·(1-βᵗ⁻¹)/(1-βᵗ): an average with it, from 0, is Adam's with its start corrected.
+func corrected(beta float64, t int64) float64 {
+	return beta * (1 - math.Pow(beta, float64(t-1))) / (1 - math.Pow(beta, float64(t)))
+}
+
+// riteTol is the relative eigenvalue of a second moment below which a direction counts as never seen.
+const riteTol = 1e-10
+
+// inverseRoot writes the inverse square root of the symmetric positive v to root; directions without mass give 0.
+func inverseRoot(w *dense.Workspace[float32], v, root dense.Core) {
+	defer w.Release(w.Mark())
+	k := v.Rows
+	u, s, q := w.Core(k, k), w.Values(k), w.Core(k, k)
+	dense.SVD(w, v, u, s, q)
+	for j, value := range s {
+		if value > riteTol*s[0] {
+			s[j] = 1 / math.Sqrt(value)
+		} else {
+			s[j] = 0
+		}
+	}
+	dense.ScaleColumns(q, u, s)
+	dense.Mul(1, q, u.T(), 0, root)
+}
+
+// carry takes the moments of f from the basis of the other factor before the step to that after it.
+func carry(w *dense.Workspace[float32], f *factor, v, before, other dense.Mat[float32]) {
+	defer w.Release(w.Mark())
+	k := v.Rows
+	after, _ := basis(w, other)
+	p, half, moved := w.Mat(k, k), w.Mat(k, k), w.Mat(f.m.Rows, k)
+	dense.Mul(1, after.T(), before, 0, p)
+	dense.Mul(1, p, v, 0, half)
+	dense.Mul(1, half, p.T(), 0, v)
+	dense.Mul(1, f.m, p.T(), 0, moved)
+	dense.Copy(f.view(f.momentum, k), moved)
+}
