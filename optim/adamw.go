@@ -3,6 +3,8 @@ package optim
 import (
 	"fmt"
 	"math"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
 )
 
 func init() {
@@ -62,35 +64,25 @@ func (r *AdamW) Step(p Point, s *State, h Hyper) error {
 	t := float64(s.Counters["step"])
 	correction1 := 1 - math.Pow(r.Betas[0], t)
 	correction2 := 1 - math.Pow(r.Betas[1], t)
-	c := adamwStep{
-		keep:  float32(1 - h.LR*h.WeightDecay),
-		beta1: float32(r.Betas[0]), mix1: float32(1 - r.Betas[0]),
-		beta2: float32(r.Betas[1]), mix2: float32(1 - r.Betas[1]),
-		rootCorrection2: float32(math.Sqrt(correction2)), eps: float32(r.Eps),
-		lr: float32(h.LR / correction1),
-	}
 	tensor := p.Tensors()[0]
-	x, g := tensor.Value.F32, tensor.Grad.F32
-	m, v := s.Buffers["exp_avg"], s.Buffers["exp_avg_sq"]
-	forChunks(len(x), func(lo, hi int) { c.apply(x[lo:hi], g[lo:hi], m[lo:hi], v[lo:hi]) })
+	adamWLoop.Run(tensor.Value.Len(), chunkSize, adamWArgs{
+		AdamW: cpu.AdamW{
+			Keep:  float32(1 - h.LR*h.WeightDecay),
+			Beta1: float32(r.Betas[0]), Mix1: float32(1 - r.Betas[0]),
+			Beta2: float32(r.Betas[1]), Mix2: float32(1 - r.Betas[1]),
+			RootCorrection2: float32(math.Sqrt(correction2)), Eps: float32(r.Eps),
+			Rate: float32(h.LR / correction1),
+		},
+		x: tensor.Value.F32, g: tensor.Grad.F32, m: s.Buffers["exp_avg"], v: s.Buffers["exp_avg_sq"],
+	})
 	return nil
 }
 
-// adamwStep holds the scalars of one step.
-type adamwStep struct{ keep, beta1, mix1, beta2, mix2, rootCorrection2, eps, lr float32 }
-
-// apply performs the step on equally long slices. The conversions keep compilers from fusing multiplication and addition, so that
-// every platform gives the same bits.
-func (c adamwStep) apply(x, g, m, v []float32) {
-	g, m, v = g[:len(x)], m[:len(x)], v[:len(x)]
-	for i := range x {
-		m[i] = float32(c.beta1*m[i]) + float32(c.mix1*g[i])
-		v[i] = float32(c.beta2*v[i]) + float32(c.mix2*g[i]*g[i])
-		denom := float32(math.Sqrt(float64(v[i])))/c.rootCorrection2 + c.eps
-		if m[i] != 0 { // 0/0 where eps is 0 and no gradient was ever seen
-			x[i] = float32(c.keep*x[i]) - float32(c.lr*m[i])/denom
-		} else {
-			x[i] *= c.keep
-		}
-	}
+// adamWArgs are the operands of adamWLoop.
+type adamWArgs struct {
+	cpu.AdamW
+	x, g, m, v []float32
 }
+
+// adamWLoop runs over elements.
+var adamWLoop = cpu.NewLoop(func(a *adamWArgs, lo, hi int) { a.Step(a.x[lo:hi], a.g[lo:hi], a.m[lo:hi], a.v[lo:hi]) })

@@ -37,7 +37,7 @@ func (o *Optimizer) gradNorm() (float64, error) {
 		} else {
 			for _, t := range u.point.Tensors() {
 				if t.Grad != nil {
-					sq += sumSquares(t.Grad.F32)
+					sq += o.sumSquares(t.Grad.F32)
 				}
 			}
 		}

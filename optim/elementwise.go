@@ -5,29 +5,35 @@ import "github.com/geotune/geotune/graph/kernel/cpu"
 // chunkSize is the number of elements that one task works on. It is fixed, so that sums have the same order for any GOMAXPROCS.
 const chunkSize = 1 << 14
 
-// forChunks calls f, in parallel, for the consecutive ranges of chunkSize elements (the last may be shorter) that cover 0..n.
-func forChunks(n int, f func(lo, hi int)) {
-	if n <= chunkSize {
-		f(0, n)
-		return
-	}
-	cpu.Parallel((n+chunkSize-1)/chunkSize, 1, func(first, last int) {
-		for i := first; i < last; i++ {
-			f(i*chunkSize, min(n, (i+1)*chunkSize))
-		}
-	})
+// chunks returns how many chunks n elements make.
+func chunks(n int) int { return (n + chunkSize - 1) / chunkSize }
+
+// partialSums is how many chunks sumSquares adds up at a time, those of 8 Mi elements.
+const partialSums = 512
+
+// squaresArgs are the operands of squaresLoop.
+type squaresArgs struct {
+	x       []float32
+	partial *[partialSums]float64
 }
 
-// sumSquares returns the sum of the squares of x, accumulated in float64, where squares of float32 values cannot overflow.
-func sumSquares(x []float32) float64 {
-	if len(x) <= chunkSize {
-		return sumSquaresOfChunk(x)
+// squaresLoop runs over chunks.
+var squaresLoop = cpu.NewLoop(func(a *squaresArgs, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		a.partial[i] = sumSquaresOfChunk(a.x[i*chunkSize : min(len(a.x), (i+1)*chunkSize)])
 	}
-	partial := make([]float64, (len(x)+chunkSize-1)/chunkSize)
-	forChunks(len(x), func(lo, hi int) { partial[lo/chunkSize] = sumSquaresOfChunk(x[lo:hi]) })
+})
+
+// sumSquares returns the sum of the squares of x, accumulated in float64, where squares of float32 values cannot overflow.
+func (o *Optimizer) sumSquares(x []float32) float64 {
 	var sum float64
-	for _, s := range partial {
-		sum += s
+	for len(x) > 0 {
+		n := min(len(x), partialSums*chunkSize)
+		squaresLoop.Run(chunks(n), 1, squaresArgs{x[:n], &o.partial})
+		for _, s := range o.partial[:chunks(n)] {
+			sum += s
+		}
+		x = x[n:]
 	}
 	return sum
 }
@@ -48,7 +54,14 @@ func sumSquaresOfChunk(x []float32) float64 {
 	return (s[0] + s[1]) + (s[2] + s[3])
 }
 
-// scale multiplies x by c.
-func scale(x []float32, c float32) {
-	forChunks(len(x), func(lo, hi int) { cpu.Scale(x[lo:hi], c) })
+// scaleArgs are the operands of scaleLoop.
+type scaleArgs struct {
+	x []float32
+	c float32
 }
+
+// scaleLoop runs over elements.
+var scaleLoop = cpu.NewLoop(func(a *scaleArgs, lo, hi int) { cpu.Scale(a.x[lo:hi], a.c) })
+
+// scale multiplies x by c.
+func scale(x []float32, c float32) { scaleLoop.Run(len(x), chunkSize, scaleArgs{x, c}) }

@@ -97,7 +97,7 @@ func first(t *testing.T, rule optim.Rule) (d, u, v, g *mat.Dense) {
 	const out, in, r, rate = 14, 11, 3, 1e-3
 	p := pair(t, out, in, r, 1, 1)
 	o := mustNew(t, rule, optim.Config{}, p) // which may choose other factors of the same X
-	source := pair(t, out, in, in, 1, 1) // any 14×11 numbers
+	source := pair(t, out, in, in, 1, 1)     // any 14×11 numbers
 	g = mat.NewDense(out, in, nil)
 	for i := range out {
 		for j := range in {

@@ -26,6 +26,8 @@ type Optimizer struct {
 	units []unit
 	clip  float64
 	step  int64
+
+	partial [partialSums]float64 // working memory of sumSquares
 }
 
 // unit is what the rule moves as one, with its share of the configuration.

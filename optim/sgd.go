@@ -1,6 +1,10 @@
 package optim
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
+)
 
 func init() {
 	Register("sgd", func() Rule { return &SGD{Momentum: 0.9} })
@@ -67,18 +71,27 @@ func (r *SGD) Step(p Point, s *State, h Hyper) error {
 		c.mix = 1
 	}
 	tensor := p.Tensors()[0]
-	x, g, b := tensor.Value.F32, tensor.Grad.F32, s.Buffers["momentum_buffer"]
-	forChunks(len(x), func(lo, hi int) {
-		if b == nil {
-			c.plain(x[lo:hi], g[lo:hi])
-		} else {
-			c.heavyBall(x[lo:hi], g[lo:hi], b[lo:hi])
-		}
-	})
+	sgdLoop.Run(tensor.Value.Len(), chunkSize, sgdArgs{c, tensor.Value.F32, tensor.Grad.F32, s.Buffers["momentum_buffer"]})
 	return nil
 }
 
-// sgdStep holds the scalars of one step. As in AdamW, conversions keep products and sums apart.
+// sgdArgs are the operands of sgdLoop; b is nil without momentum.
+type sgdArgs struct {
+	sgdStep
+	x, g, b []float32
+}
+
+// sgdLoop runs over elements.
+var sgdLoop = cpu.NewLoop(func(a *sgdArgs, lo, hi int) {
+	if a.b == nil {
+		a.plain(a.x[lo:hi], a.g[lo:hi])
+		return
+	}
+	a.heavyBall(a.x[lo:hi], a.g[lo:hi], a.b[lo:hi])
+})
+
+// sgdStep holds the scalars of one step. The conversions keep compilers from fusing multiplication and addition, so that every platform
+// gives the same bits.
 type sgdStep struct {
 	lr, decay, momentum, mix float32
 	nesterov                 bool

@@ -118,7 +118,7 @@ func (g *product) flops() float64 { return 2 * float64(g.m) * float64(g.n) * flo
 func (g *product) compute() {
 	if g.flops() < parallelFlops || runtime.GOMAXPROCS(0) == 1 {
 		s := idleScratch.get()
-		g.sequential(s)
+		g.items(s, 0, 1, 0, 0, 0)
 		idleScratch.put(s)
 		return
 	}
@@ -131,27 +131,28 @@ func (g *product) compute() {
 
 // sequential computes the whole product on this thread.
 func (g *product) sequential(s *scratch) {
-	rows := g.m
-	if !g.directA {
-		rows = blockTiles * g.mr
+	cols, pack := g.n, g.modeB == sharedB && g.panels == nil
+	if g.modeB == sharedB {
+		cols = g.slabColumns()
 	}
-	if g.modeB != sharedB || g.panels != nil {
-		for i := 0; i < g.m; i += rows {
-			g.block(s, i, min(i+rows, g.m), 0, g.n)
+	if pack {
+		g.panels = &s.shared
+	}
+	for j := 0; j < g.n; j += cols {
+		end := min(j+cols, g.n)
+		if pack {
+			g.slab = j
+			s.shared.f32 = room(s.shared.f32, g.k*roundUp(end-j, g.ks.nr))
+			g.ks.packB(s.shared.f32, g.ks.nr*g.k, g.b, 0, g.k, j, end)
 		}
-		return
-	}
-	cols := g.slabColumns()
-	g.panels = &s.shared
-	for g.slab = 0; g.slab < g.n; g.slab += cols {
-		end := min(g.slab+cols, g.n)
-		s.shared.f32 = room(s.shared.f32, g.k*roundUp(end-g.slab, g.ks.nr))
-		g.ks.packB(s.shared.f32, g.ks.nr*g.k, g.b, 0, g.k, g.slab, end)
+		rows := blockTiles * g.mr
 		for i := 0; i < g.m; i += rows {
-			g.block(s, i, min(i+rows, g.m), g.slab, end)
+			g.block(s, i, min(i+rows, g.m), j, end)
 		}
 	}
-	g.panels = nil
+	if pack {
+		g.panels = nil
+	}
 }
 
 // slabColumns returns how many columns of b are packed at a time.

@@ -7,8 +7,7 @@ type parallelProduct struct {
 	product
 	shared  panels // the slab of b
 	packing packSlab
-	count   int // products of a batch
-	sa, sb  int // strides between them
+	sa, sb  int // strides between the products of a batch
 	sc      int
 	each    batchItems
 }
@@ -31,8 +30,8 @@ func (p *parallelProduct) compute() {
 			p.packing.start()
 		}
 		p.split(4*threads, p.slabEnd-p.slab)
-		p.pieces = (p.slabEnd - p.slab + p.cols - 1) / p.cols
-		parallel(p.pieces*((p.m+p.rows-1)/p.rows), 1, p)
+		p.high = (p.m + p.rows - 1) / p.rows
+		parallel(p.high*((p.slabEnd-p.slab+p.cols-1)/p.cols), 1, p)
 	}
 }
 
@@ -40,8 +39,7 @@ func (p *parallelProduct) compute() {
 // order of every sum.
 func (p *parallelProduct) split(count, n int) {
 	tiles, width := (p.m+p.mr-1)/p.mr, (n+p.ks.nr-1)/p.ks.nr
-	high := min(tiles, blockTiles)
-	wide := width
+	high, wide := min(tiles, blockTiles), min(width, p.slabColumns()/p.ks.nr)
 	for ((tiles+high-1)/high)*((width+wide-1)/wide) < count {
 		switch {
 		case wide > 8 || wide > 1 && high <= 2:
@@ -56,11 +54,11 @@ func (p *parallelProduct) split(count, n int) {
 	p.rows, p.cols = high*p.mr, wide*p.ks.nr
 }
 
-// run computes the pieces [lo, hi).
+// run computes the pieces [lo, hi). Pieces of the same columns follow each other, while those of b are in the cache.
 func (p *parallelProduct) run(lo, hi int) {
 	s := idleScratch.get()
 	for piece := lo; piece < hi; piece++ {
-		i, j := piece/p.pieces*p.rows, p.slab+piece%p.pieces*p.cols
+		i, j := piece%p.high*p.rows, p.slab+piece/p.high*p.cols
 		p.block(s, i, min(i+p.rows, p.m), j, min(j+p.cols, p.slabEnd))
 	}
 	idleScratch.put(s)
@@ -104,18 +102,15 @@ func (g *product) batch(n, sa, sb, sc int) {
 	}
 	if threads == 1 || n == 1 || float64(n)*g.flops() < parallelFlops {
 		s := idleScratch.get()
-		for i := range n {
-			q := g.at(i, sa, sb, sc)
-			q.sequential(s)
-		}
+		g.items(s, 0, n, sa, sb, sc)
 		idleScratch.put(s)
 		return
 	}
 	p := idleParallel.get()
-	p.product, p.count, p.sa, p.sb, p.sc = *g, n, sa, sb, sc
+	p.product, p.sa, p.sb, p.sc = *g, sa, sb, sc
 	p.each.p = p
 	parallel(n, 1+int(parallelFlops/4/g.flops()), &p.each)
-	p.product = product{}
+	p.product = product{} // keep no operand alive
 	idleParallel.put(p)
 }
 
@@ -126,14 +121,23 @@ func (g *product) at(i, sa, sb, sc int) product {
 	return q
 }
 
+// items computes the products [lo, hi) of a batch on this thread.
+func (g *product) items(s *scratch, lo, hi, sa, sb, sc int) {
+	if g.inPlace() {
+		g.inPlaceItems(s, lo, hi, sa, sb, sc)
+		return
+	}
+	for i := lo; i < hi; i++ {
+		q := g.at(i, sa, sb, sc)
+		q.sequential(s)
+	}
+}
+
 // batchItems computes products of a batch.
 type batchItems struct{ p *parallelProduct }
 
 func (w *batchItems) run(lo, hi int) {
 	s := idleScratch.get()
-	for i := lo; i < hi; i++ {
-		q := w.p.at(i, w.p.sa, w.p.sb, w.p.sc)
-		q.sequential(s)
-	}
+	w.p.items(s, lo, hi, w.p.sa, w.p.sb, w.p.sc)
 	idleScratch.put(s)
 }

@@ -17,7 +17,7 @@ type product struct {
 	modeB       modeB
 	// work split of the parallel phases
 	rows, cols int // extents of a piece of c
-	pieces     int // pieces beside each other
+	high       int // pieces above each other
 	slabEnd    int
 }
 
@@ -142,6 +142,30 @@ func (g *product) block(s *scratch, i0, i1, j0, j1 int) {
 	t.a, t.b, t.c = nil, nil, nil
 }
 
+// inPlace reports whether the kernels can read and write all operands where they are, in one block of k.
+func (g *product) inPlace() bool {
+	return g.directA && g.modeB == directB && g.c.CS == 1 && g.kc == g.k
+}
+
+// inPlaceItems computes the products [lo, hi) of a batch in place. It is the short way for small products.
+func (g *product) inPlaceItems(s *scratch, lo, hi, sa, sb, sc int) {
+	ks, t := g.ks, &s.tile
+	t.k, t.alpha, t.beta = g.k, g.alpha, g.beta
+	t.rsa, t.csa, t.ldb, t.ldc = 4*g.a.RS, 4*g.a.CS, 4*g.b.RS, 4*g.c.RS
+	for item := lo; item < hi; item++ {
+		a, b, c := g.a.Data[item*sa:], g.b.Data[item*sb:], g.c.Data[item*sc:]
+		for j := 0; j < g.n; j += ks.nr {
+			t.cols, t.b = min(ks.nr, g.n-j), unsafe.Pointer(&b[j])
+			f := ks.family(t.cols)
+			for i := 0; i < g.m; i += g.mr {
+				t.a, t.c = unsafe.Pointer(&a[i*g.a.RS]), unsafe.Pointer(&c[i*g.c.RS+j])
+				ks.run(f, t, min(g.mr, g.m-i))
+			}
+		}
+	}
+	t.a, t.b, t.c = nil, nil, nil
+}
+
 // panel lets the tile point to the panel of b with column j, from row p0 on.
 func (g *product) panel(s *scratch, j, p0 int) family {
 	ks, t := g.ks, &s.tile
@@ -167,8 +191,8 @@ func (g *product) panel(s *scratch, j, p0 int) family {
 			t.ldb = 2 * ks.nr
 		}
 	}
-	if f == wideF32 && ks.level == avx512 && t.cols <= 16 {
-		return narrowF32
+	if f == wideF32 {
+		return ks.family(t.cols)
 	}
 	return f
 }

@@ -37,6 +37,14 @@ var kernelSets = [...]kernels{
 	avx512:  {level: avx512, mr: 14, nr: 32, lines: 16, masked: true},
 }
 
+// family returns the float32 family for a number of columns.
+func (ks *kernels) family(cols int) family {
+	if cols <= 16 && ks.level == avx512 {
+		return narrowF32
+	}
+	return wideF32
+}
+
 func currentKernels() *kernels { return &kernelSets[current.Load()] }
 
 // tileGeneric is the portable micro-kernel, for up to 4x4 elements in float32.
