@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/geotune/geotune/optim/manifold/dense"
+	"github.com/geotune/geotune/graph/kernel/dense"
 )
 
 // FactorRule is what the rules share that move the factors of a LowRank point together, in whatever gauge they are: momenta of both

@@ -6,8 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/geotune/geotune/graph/kernel/dense"
 	"github.com/geotune/geotune/optim/manifold"
-	"github.com/geotune/geotune/optim/manifold/dense"
 )
 
 // FixedRank is what the rules on the manifold of matrices of fixed rank share: LowRank points move as a whole, on factors that the rule

@@ -3,7 +3,7 @@ package optim
 import (
 	"fmt"
 
-	"github.com/geotune/geotune/optim/manifold/dense"
+	"github.com/geotune/geotune/graph/kernel/dense"
 )
 
 func init() {

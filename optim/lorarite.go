@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/geotune/geotune/optim/manifold/dense"
+	"github.com/geotune/geotune/graph/kernel/dense"
 )
 
 func init() {

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/geotune/geotune/graph/kernel/dense"
 	"github.com/geotune/geotune/optim/manifold"
-	"github.com/geotune/geotune/optim/manifold/dense"
 )
 
 func init() {

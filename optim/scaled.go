@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/geotune/geotune/graph/kernel/cpu"
-	"github.com/geotune/geotune/optim/manifold/dense"
+	"github.com/geotune/geotune/graph/kernel/dense"
 )
 
 func init() {

@@ -1,6 +1,6 @@
 package manifold
 
-import "github.com/geotune/geotune/optim/manifold/dense"
+import "github.com/geotune/geotune/graph/kernel/dense"
 
 // Frame is a pair of orthonormal bases that hold a point and a tangent vector at it: X = U·diag(S,0)·Vᵀ and ξ = U·K·Vᵀ, where U is
 // m×(r+k) for k ≤ min(r, m-r), V alike, and the first r columns are the point's own. The block of K beyond r in both directions is 0.

@@ -8,8 +8,8 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/geotune/geotune/graph/kernel/dense"
 	. "github.com/geotune/geotune/optim/manifold"
-	"github.com/geotune/geotune/optim/manifold/dense"
 )
 
 // shapes are m, n, r with and without room for a complement of r directions.

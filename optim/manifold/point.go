@@ -1,6 +1,6 @@
 package manifold
 
-import "github.com/geotune/geotune/optim/manifold/dense"
+import "github.com/geotune/geotune/graph/kernel/dense"
 
 // Floor is the smallest singular value of a point. At 0 the matrix would leave the manifold of rank r; nothing divides by values of
 // another point's size, so that the floor can be far below rounding of the larger ones.

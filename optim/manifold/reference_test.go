@@ -6,8 +6,8 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/geotune/geotune/graph/kernel/dense"
 	. "github.com/geotune/geotune/optim/manifold"
-	"github.com/geotune/geotune/optim/manifold/dense"
 )
 
 // The reference works on whole m×n matrices, with gonum, and shares no code with the package.

@@ -1,6 +1,6 @@
 package manifold
 
-import "github.com/geotune/geotune/optim/manifold/dense"
+import "github.com/geotune/geotune/graph/kernel/dense"
 
 // Retraction writes to c the core, in the frame of a point with singular values s and a tangent vector with core k, of a matrix of rank
 // r near X + ξ; a matrix of higher rank stands for its nearest one of rank r. k and c have the frame's shape.

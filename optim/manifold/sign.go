@@ -1,6 +1,6 @@
 package manifold
 
-import "github.com/geotune/geotune/optim/manifold/dense"
+import "github.com/geotune/geotune/graph/kernel/dense"
 
 // SignTol returns the singular value, relative to the largest, below which a direction is rounding error and has no sign: 1e-7 in
 // float32.

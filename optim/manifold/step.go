@@ -1,6 +1,6 @@
 package manifold
 
-import "github.com/geotune/geotune/optim/manifold/dense"
+import "github.com/geotune/geotune/graph/kernel/dense"
 
 // Step says how Advance moves a point.
 type Step struct {

@@ -7,8 +7,8 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/geotune/geotune/graph/kernel/dense"
 	. "github.com/geotune/geotune/optim/manifold"
-	"github.com/geotune/geotune/optim/manifold/dense"
 )
 
 // run is a few steps of an optimizer with momentum on a loss that is not quadratic, with everything that rules do.

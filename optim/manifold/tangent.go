@@ -1,6 +1,6 @@
 package manifold
 
-import "github.com/geotune/geotune/optim/manifold/dense"
+import "github.com/geotune/geotune/graph/kernel/dense"
 
 // Project writes to xi the orthogonal projection of an m×n matrix Z onto the tangent space at x, given zv = Z·V (m×r) and ztu = Zᵀ·U
 // (n×r): A = (I - U·Uᵀ)·Z·V, B = Zᵀ·U. For a gradient Z this is the Riemannian gradient. xi may be (zv, ztu). Cost: 4·m·r² operations.

@@ -8,7 +8,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
-	. "github.com/geotune/geotune/optim/manifold/dense"
+	. "github.com/geotune/geotune/graph/kernel/dense"
 )
 
 // digits is the tolerance of laws that hold to rounding error, for values around 1.
