@@ -3,7 +3,8 @@ package kernel
 import "github.com/geotune/geotune/graph/kernel/cpu"
 
 // LMLoss is the language-model head with its loss: the sum of the cross-entropies of the logits h·Wᵀ + b, as CrossEntropy defines it.
-// Logits exist only for a chunk of tokens at a time, never for the whole batch.
+// Logits exist only for a chunk of tokens at a time, never for the whole batch, and only for tokens that have a target: prompts and
+// padding cost nothing.
 //
 // Inputs: h[..., d]; w, (V,d) or (d,V) with InOut; (b[V] with Bias); targets[...] I32. Output: [1].
 //
@@ -48,7 +49,7 @@ func (k LMLoss) Plan(in []Spec, need []bool) (Plan, error) {
 		return Plan{}, err
 	}
 	chunk := k.chunk(h.Rows(), v)
-	p := Plan{Out: Shape{1}, ForwardScratch: chunk * (v + 1)}
+	p := Plan{Out: Shape{1}, ForwardScratch: chunk * (v + 1 + h.Last())}
 	if need[0] {
 		p.Saved = h.Size()
 	}
@@ -68,63 +69,94 @@ func (k LMLoss) Plan(in []Spec, need []bool) (Plan, error) {
 	return p, nil
 }
 
-// head walks through the tokens in chunks.
+// head walks through the tokens that have a target in chunks.
 type head struct {
 	LMLoss
-	h, logits cpu.Mat // of the chunk
+	hidden    cpu.Mat // h of all tokens
+	all       []int32 // their targets
 	w         *Tensor
 	b         []float32
+	v         int // size of the vocabulary
+	capacity  int // tokens of a chunk
+	at        int // where the search for the next chunk begins
+	chunkRows *chunkRows
+	mem       [3][]float32 // logits, h and losses of a chunk
+	rest      []float32    // of the scratch
+
+	// The current chunk: one row for each of its tokens.
+	h, logits cpu.Mat
 	losses    []float32
-	targets   []int32 // of the chunk
-	first     int     // its first token
-	rest      []float32
-	all       cpu.Mat
-	ids       []int32
 }
 
-// start lays out the working memory of a pass.
+// chunkRows says which tokens a chunk holds, and their targets.
+type chunkRows struct{ tokens, targets []int32 }
+
+var freeChunkRows free[chunkRows]
+
+// start lays out the working memory of a pass, which stop gives back.
 func (k LMLoss) start(c *Call) head {
-	d := head{LMLoss: k, w: c.X[1], all: c.X[0].Mat(), ids: c.X[len(c.X)-1].I32}
-	v := c.X[1].Shape[0]
+	d := head{LMLoss: k, hidden: c.X[0].Mat(), all: c.X[len(c.X)-1].I32, w: c.X[1], chunkRows: freeChunkRows.get()}
+	d.v = c.X[1].Shape[0]
 	if k.InOut {
-		v = c.X[1].Shape[1]
+		d.v = c.X[1].Shape[1]
 	}
-	mem := c.Scratch
+	d.rest = c.Scratch
 	if k.Bias {
-		d.b, mem = vec(c.X[2], mem)
+		d.b, d.rest = vec(c.X[2], d.rest)
 	}
-	chunk := k.chunk(d.all.Rows, v)
-	d.logits = cpu.Dense(take(&mem, chunk*v), chunk, v)
-	d.losses = take(&mem, chunk)
-	d.rest = mem
+	d.capacity = k.chunk(d.hidden.Rows, d.v)
+	for i, n := range [3]int{d.v, d.hidden.Cols, 1} {
+		d.mem[i] = take(&d.rest, d.capacity*n)
+	}
 	return d
 }
+
+func (d *head) stop() { freeChunkRows.put(d.chunkRows) }
 
 // next computes the logits and losses of the next chunk, and with probabilities turns the logits into their gradient, the softmax less
 // one at the target. It returns false when no token is left.
 func (d *head) next(probabilities bool) bool {
-	d.first += len(d.targets)
-	n := min(d.logits.Rows, d.all.Rows-d.first)
+	n := d.gather()
 	if n == 0 {
 		return false
 	}
-	v := d.logits.Cols
-	d.targets, d.losses = d.ids[d.first:d.first+n], d.losses[:n]
-	d.h = cpu.Dense(d.all.Data[d.first*d.all.Cols:][:n*d.all.Cols], n, d.all.Cols)
-	d.logits = cpu.Dense(d.logits.Data[:n*v], n, v)
+	d.logits, d.losses = cpu.Dense(d.mem[0][:n*d.v], n, d.v), d.mem[2][:n]
 	beta := float32(0)
 	if d.Bias {
 		fillRows(d.logits.Data, d.b)
 		beta = 1
 	}
 	mulWeight(1, d.h, d.w, !d.InOut, beta, d.logits)
-	a := lossArgs{logits: d.logits.Data, targets: d.targets, losses: d.losses}
+	a := lossArgs{logits: d.logits.Data, targets: d.chunkRows.targets, losses: d.losses}
 	if probabilities {
-		probabilityLoop.Run(n, rowGrain(v), a)
+		probabilityLoop.Run(n, rowGrain(d.v), a)
 	} else {
-		lossLoop.Run(n, rowGrain(v), a)
+		lossLoop.Run(n, rowGrain(d.v), a)
 	}
 	return true
+}
+
+// gather brings the next tokens that have a target together and returns their number.
+func (d *head) gather() int {
+	r, width := d.chunkRows, d.hidden.Cols
+	r.tokens, r.targets = r.tokens[:0], r.targets[:0]
+	for ; d.at < len(d.all) && len(r.tokens) < d.capacity; d.at++ {
+		if d.all[d.at] != ignored {
+			copy(d.mem[1][len(r.tokens)*width:], d.hidden.Data[d.at*width:][:width])
+			r.tokens, r.targets = append(r.tokens, int32(d.at)), append(r.targets, d.all[d.at])
+		}
+	}
+	n := len(r.tokens)
+	d.h = cpu.Dense(d.mem[1][:n*width], n, width)
+	return n
+}
+
+// inputGrad overwrites h of the chunk with its gradient logits·W and writes that to the tokens' rows of dh.
+func (d *head) inputGrad(dh []float32) {
+	mulWeight(1, d.logits, d.w, d.InOut, 0, d.h)
+	for i, token := range d.chunkRows.tokens {
+		copy(dh[int(token)*d.h.Cols:], d.h.Data[i*d.h.Cols:][:d.h.Cols])
+	}
 }
 
 // probabilityLoop runs over rows. It computes the losses and overwrites the logits with their gradient.
@@ -132,11 +164,6 @@ var probabilityLoop = cpu.NewLoop(func(a *lossArgs, lo, hi int) {
 	v := len(a.logits) / len(a.targets)
 	for r := lo; r < hi; r++ {
 		x, target := a.logits[r*v:(r+1)*v], a.targets[r]
-		if target == ignored {
-			a.losses[r] = 0
-			clear(x)
-			continue
-		}
 		top, at, sum := cpu.Max(x), x[target], 0.0
 		for first := 0; first < v; first += expBlock {
 			sum += float64(cpu.ExpSub(x[first:min(first+expBlock, v)], top))
@@ -150,14 +177,15 @@ var probabilityLoop = cpu.NewLoop(func(a *lossArgs, lo, hi int) {
 // Forward computes the loss and, if wanted, the gradient of h.
 func (k LMLoss) Forward(c *Call) {
 	d := k.start(c)
-	checkTargets("lm loss", d.ids, d.logits.Cols)
+	defer d.stop()
+	checkTargets("lm loss", d.all, d.v)
 	grad := len(c.Saved) > 0
+	clear(c.Saved)
 	sum := 0.0
 	for d.next(grad) {
 		sum += total(d.losses)
 		if grad {
-			dh := c.Saved[d.first*d.h.Cols:][:d.h.Rows*d.h.Cols]
-			mulWeight(1, d.logits, d.w, k.InOut, 0, cpu.Dense(dh, d.h.Rows, d.h.Cols))
+			d.inputGrad(c.Saved)
 		}
 	}
 	c.Y.F32[0] = float32(sum)
@@ -177,9 +205,11 @@ func (k LMLoss) Backward(c *Call) {
 	if dw == nil && db == nil {
 		return
 	}
+	d := k.start(c)
+	defer d.stop()
 	clear(db)
-	for d := k.start(c); d.next(true); {
-		beta := min(float32(d.first), 1) // the first chunk overwrites
+	beta := float32(0) // the first chunk overwrites
+	for ; d.next(true); beta = 1 {
 		if dw != nil {
 			weightGrad(dy, d.logits, d.h, k.InOut, beta, dw)
 		}
@@ -189,5 +219,8 @@ func (k LMLoss) Backward(c *Call) {
 			columnSum(sum, d.logits.Data, mem)
 			cpu.Axpy(dy, sum, db)
 		}
+	}
+	if dw != nil && beta == 0 {
+		clear(dw.F32)
 	}
 }

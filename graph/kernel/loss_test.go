@@ -103,7 +103,11 @@ func TestLMLoss(t *testing.T) {
 		{spec(7, 6), spec(9, 6), spec(9), spec(7)},    // targets in float
 		{spec(), spec(9, 6), spec(9), specI32(7)},     // no axis
 	}
-	kerneltest.Run(t, bad,
+	none := lmLossCase("no target", kernel.LMLoss{}, 4, 9, 3)
+	for i := range none.X[2].I32 {
+		none.X[2].I32[i] = -100
+	}
+	kerneltest.Run(t, bad, none,
 		lmLossCase("one", kernel.LMLoss{}, 1, 2, 1),
 		lmLossCase("less than a token at once", kernel.LMLoss{MaxLogits: 1}, 4, 9, 3),
 		lmLossCase("wide", kernel.LMLoss{MaxLogits: 1 << 15}, 20, 1500, 2, 25))
