@@ -110,4 +110,12 @@ func (m *Machine) attach() {
 		s.attach(m.arena.mem)
 	}
 	m.generation = m.arena.generation
+	m.arena.tenants = append(m.arena.tenants, m)
+}
+
+// detach lets go of the arena's memory.
+func (m *Machine) detach() {
+	for _, s := range m.steps {
+		s.detach()
+	}
 }

@@ -258,7 +258,15 @@ func TestMachinesShareAnArena(t *testing.T) {
 	small := m.run(t, ws, 2, false)
 	g, loss, grads := m.differentiate(t, ws, 2, false)
 	first := compile(t, g, append([]*Node{loss}, grads...)...)
+	if err := first.RunAll(); err != nil {
+		t.Fatal(err)
+	}
 	m.run(t, ws, 50, false)
+	for _, s := range first.steps {
+		if s.call.Saved != nil || s.call.Scratch != nil {
+			t.Fatalf("%s still holds memory of the smaller arena", s.label)
+		}
+	}
 	if err := first.RunAll(); err != nil {
 		t.Fatal(err)
 	}

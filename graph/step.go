@@ -32,6 +32,15 @@ func (s *step) attach(mem []float32) {
 	s.call.Saved, s.call.Scratch = s.saved.in(mem), s.scratch.in(mem)
 }
 
+func (s *step) detach() {
+	for _, v := range s.writes {
+		if v.buf != nil {
+			v.tensor.F32 = nil
+		}
+	}
+	s.call.Saved, s.call.Scratch = nil, nil
+}
+
 // value is a node's result as a machine sees it.
 type value struct {
 	spec   kernel.Spec

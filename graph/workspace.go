@@ -19,15 +19,21 @@ func (w *Workspace) NewEvalGraph() *Graph { return newGraph(w, false) }
 // Bytes returns the size of the arenas.
 func (w *Workspace) Bytes() int64 { return 4 * int64(len(w.outer.mem)+len(w.inner.mem)) }
 
-// arena is one allocation in which the values of machines are placed. It only grows; generation tells machines to move in anew.
+// arena is one allocation in which the values of machines are placed. It only grows, and then its machines move in anew.
 type arena struct {
 	mem        []float32
 	generation int
+	tenants    []*Machine // that refer to mem
 }
 
 func (a *arena) reserve(floats int) {
-	if floats > len(a.mem) {
-		a.mem = make([]float32, floats)
-		a.generation++
+	if floats <= len(a.mem) {
+		return
 	}
+	for _, m := range a.tenants {
+		m.detach()
+	}
+	a.mem, a.tenants = nil, nil // so that the collector can have the old memory before the new is taken
+	a.mem = make([]float32, floats)
+	a.generation++
 }

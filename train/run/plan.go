@@ -3,7 +3,6 @@ package run
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/geotune/geotune/internal/rss"
@@ -36,19 +35,9 @@ func (r *Run) Plan(w io.Writer) error {
 	return nil
 }
 
-// planMemory compiles the program of the longest rows and adds up what the run holds.
+// planMemory compiles the program of the largest batch and adds up what the run holds.
 func (r *Run) planMemory(w io.Writer) error {
-	longest := r.data.fixed
-	if longest == nil {
-		ex := slices.MaxFunc(r.data.examples, func(a, b text.Example) int { return len(a.IDs) - len(b.IDs) })
-		rows := slices.Repeat([]text.Example{ex}, r.cfg.Train.Batch)
-		batches, err := text.HeldOut(rows, r.cfg.Train.Batch, r.cfg.Data.MaxLength)
-		if err != nil {
-			return err
-		}
-		longest = batches[0]
-	}
-	if err := r.task.Compile(longest, true); err != nil {
+	if err := r.task.Prepare(); err != nil {
 		return err
 	}
 	var weights int64

@@ -59,6 +59,9 @@ func (r *Run) Train(finish, stop context.Context) error {
 			return err
 		}
 	}
+	if err := r.task.Prepare(); err != nil {
+		return err
+	}
 	err = trainer.Run(finish, stop)
 	progress.Break()
 	if err != nil {

@@ -26,8 +26,15 @@ type BatchOptions struct {
 	Hold int
 }
 
-// lengthStep is what row lengths are rounded up to, so that few different shapes have to be compiled.
-const lengthStep = 32
+// rowLength returns the length of the rows that hold n tokens. It is n rounded up by at most an eighth from 64 tokens on, so that few
+// different shapes have to be compiled and little is computed for padding.
+func (o *BatchOptions) rowLength(n int) int {
+	step := 8
+	for 8*step < n/2 {
+		step *= 2
+	}
+	return min((n+step-1)/step*step, max(o.MaxLength, n))
+}
 
 // Batch is a micro-batch with what it counts for.
 type Batch struct {
@@ -89,6 +96,18 @@ func (b *Batcher) Seek(p train.Position) error {
 	return nil
 }
 
+// Largest returns the rows and the row length that no batch exceeds.
+func (b *Batcher) Largest() (rows, length int) {
+	longest := 0
+	for _, ex := range b.examples {
+		longest = max(longest, len(ex.IDs))
+	}
+	if b.opt.Pack {
+		longest = b.opt.MaxLength
+	}
+	return min(b.opt.Size, len(b.examples)), b.opt.rowLength(longest)
+}
+
 // PerEpoch returns the number of batches of the current epoch.
 func (b *Batcher) PerEpoch() int { return len(b.epoch) }
 
@@ -108,7 +127,7 @@ func (b *Batcher) batch(rows []row) *Batch {
 	for _, r := range rows {
 		length = max(length, r.length)
 	}
-	length = min((length+lengthStep-1)/lengthStep*lengthStep, max(b.opt.MaxLength, length))
+	length = b.opt.rowLength(length)
 	key := [3]int{b.dealt % max(1, b.opt.Hold), len(rows), length}
 	b.dealt++
 	t := b.reuse[key]

@@ -96,3 +96,6 @@ func (f *Fixed) Seek(p train.Position) error {
 	f.next = p
 	return nil
 }
+
+// Largest implements Source.
+func (f *Fixed) Largest() (rows, length int) { return f.batch.IDs.Shape[0], f.batch.IDs.Shape[1] }

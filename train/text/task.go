@@ -15,6 +15,8 @@ type Source interface {
 	Next() *Batch
 	Position() train.Position
 	Seek(train.Position) error
+	// Largest returns the rows and the row length that no batch exceeds.
+	Largest() (rows, length int)
 }
 
 // TaskOptions configure a Task.
@@ -101,8 +103,9 @@ func (t *Task) Evaluate() (train.Evaluation, error) {
 // ArenaBytes returns the memory of intermediate values.
 func (t *Task) ArenaBytes() int64 { return t.programs.ws.Bytes() }
 
-// Compile builds the program for batches of b's shape ahead of time.
-func (t *Task) Compile(b *Batch, train bool) error {
-	_, err := t.programs.get(b.Batch, train)
+// Prepare compiles the program of the largest batch, so that the memory of intermediate values is taken once and not by and by.
+func (t *Task) Prepare() error {
+	rows, length := t.source.Largest()
+	_, err := t.programs.get(transformer.NewBatch(rows, length), true)
 	return err
 }

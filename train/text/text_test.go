@@ -193,6 +193,45 @@ func TestEveryEpochHasEveryExampleOnce(t *testing.T) {
 	}
 }
 
+func TestNoBatchExceedsTheLargest(t *testing.T) {
+	for _, opt := range []BatchOptions{
+		{Size: 3, MaxLength: 24, Pack: true, Shuffle: true},
+		{Size: 4, MaxLength: 512, Shuffle: true, Seed: 5},
+		{Size: 50, MaxLength: 24},
+	} {
+		b, err := NewBatcher(examples(41), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, length := b.Largest()
+		longest := 0
+		for range 2 * b.PerEpoch() {
+			batch := b.Next().IDs.Shape
+			longest = max(longest, batch[1])
+			if batch[0] > rows || batch[1] > length {
+				t.Errorf("%+v: a batch of %v; the largest is [%d %d]", opt, batch, rows, length)
+			}
+		}
+		if longest < length && !opt.Pack {
+			t.Errorf("%+v: rows of at most %d tokens; the largest is said to be %d", opt, longest, length)
+		}
+	}
+}
+
+func TestRowLengthsAreFewAndClose(t *testing.T) {
+	opt, shapes := BatchOptions{MaxLength: 2048}, map[int]bool{}
+	for n := 1; n <= opt.MaxLength; n++ {
+		length := opt.rowLength(n)
+		shapes[length] = true
+		if length < n || length-n > max(7, n/8) {
+			t.Errorf("%d tokens go into a row of %d", n, length)
+		}
+	}
+	if len(shapes) > 64 {
+		t.Errorf("%d row lengths up to %d tokens; expected at most 64", len(shapes), opt.MaxLength)
+	}
+}
+
 func TestSeekContinuesWithTheSameBatches(t *testing.T) {
 	opt := BatchOptions{Size: 3, MaxLength: 24, Pack: true, Shuffle: true, Seed: 9}
 	b, err := NewBatcher(examples(40), opt)
