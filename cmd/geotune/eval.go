@@ -102,10 +102,7 @@ func (f *evalFlags) examples(m *loaded) ([]text.Example, error) {
 	if f.limit > 0 {
 		records = records[:min(f.limit, len(records))]
 	}
-	var examples []text.Example
-	for _, r := range records {
-		examples = append(examples, enc.Encode(r)...)
-	}
+	examples := enc.EncodeAll(records)
 	return examples, checkIDs(examples, m.Config.VocabSize)
 }
 

@@ -85,13 +85,11 @@ func encodeFiles(enc *text.Encoder, paths []string, limit int, hash io.Writer) (
 		if err != nil {
 			return nil, 0, err
 		}
-		for _, rec := range recs {
-			if limit > 0 && records == limit {
-				return examples, records, nil
-			}
-			records++
-			examples = append(examples, enc.Encode(rec)...)
+		if limit > 0 {
+			recs = recs[:min(len(recs), limit-records)]
 		}
+		records += len(recs)
+		examples = append(examples, enc.EncodeAll(recs)...)
 	}
 	if len(paths) > 0 && len(examples) == 0 {
 		return nil, 0, fmt.Errorf("run: %v: no record has anything to learn", paths)

@@ -3,6 +3,10 @@ package text
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/geotune/geotune/train/text/tokenizer"
 )
@@ -71,6 +75,26 @@ func (e *Encoder) Encode(r Record) []Example {
 	ex.add(e.ids(*r.Completion), true)
 	ex.add(e.eos, true)
 	return e.finish(ex)
+}
+
+// EncodeAll returns the examples of all records in their order. It uses every core.
+func (e *Encoder) EncodeAll(records []Record) []Example {
+	const portion = 64
+	portions := slices.Collect(slices.Chunk(records, portion))
+	encoded := make([][]Example, len(portions))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(portions)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(portions); i = int(next.Add(1)) - 1 {
+				for _, r := range portions[i] {
+					encoded[i] = append(encoded[i], e.Encode(r)...)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return slices.Concat(encoded...)
 }
 
 func (e *Encoder) ids(s string) []int32 { return e.tok.Encode(s, false).IDs }

@@ -3,6 +3,7 @@ package text
 import (
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -124,6 +125,28 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestEncodeAllKeepsTheOrder(t *testing.T) {
+	var lines strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&lines, "{\"text\": \"%s\"}\n", strings.Repeat("x", i%40)) // no, one or several examples each
+	}
+	records, err := Read("f", strings.NewReader(lines.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEncoder(bytesTokenizer{}, Options{MaxLength: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []Example
+	for _, r := range records {
+		want = append(want, e.Encode(r)...)
+	}
+	if got := e.EncodeAll(records); !reflect.DeepEqual(got, want) {
+		t.Errorf("%d examples; encoded one by one there are %d, or others", len(got), len(want))
+	}
 }
 
 // examples returns n examples of different lengths; the ids of example i are 1000·i and up.
