@@ -8,16 +8,19 @@ import (
 // clipEps is the constant torch.nn.utils.clip_grad_norm_ adds to the norm.
 const clipEps = 1e-6
 
-// NonFiniteError reports a gradient that holds a NaN or an infinity.
+// NonFiniteError reports a gradient that holds a NaN or an infinity, or whose norm is not finite though its elements are.
 type NonFiniteError struct {
 	Step   int64  // the step that was not taken, from 1
-	Tensor string // name of the first such tensor
-	Index  int    // of its first such element
+	Tensor string // name of the first such tensor, or of the point with such a norm
+	Index  int    // of its first such element, -1 for a norm
 	Value  float32
 }
 
 // Error names the step, the tensor and the element.
 func (e *NonFiniteError) Error() string {
+	if e.Index < 0 {
+		return fmt.Sprintf("optim: step %d: the norm of the gradient of %q is not finite though the gradient is; lower the learning rate", e.Step, e.Tensor)
+	}
 	return fmt.Sprintf("optim: step %d: gradient of %q is %v at element %d; lower the learning rate or clip gradients",
 		e.Step, e.Tensor, e.Value, e.Index)
 }
@@ -62,7 +65,7 @@ func (o *Optimizer) locateNonFinite(p Point) error {
 			}
 		}
 	}
-	return fmt.Errorf("optim: step %d: the norm of the gradient of %q is not finite though the gradient is", o.step+1, p.Name())
+	return &NonFiniteError{Step: o.step + 1, Tensor: p.Name(), Index: -1}
 }
 
 // scaleGradients multiplies every gradient by c.

@@ -25,12 +25,69 @@ func LoadConfig(path string, sets []string) (*Config, error) {
 
 // ParseConfig is LoadConfig for the content of a file; name labels it in errors and gives the run's folder its name.
 func ParseConfig(name string, data []byte, sets []string) (*Config, error) {
-	l := &configLoader{config: DefaultConfig(), name: name, data: data}
-	base := filepath.Base(name)
+	overrides, err := ParseOverrides(sets)
+	if err != nil {
+		return nil, err
+	}
+	return Source{Name: name, Data: data}.Parse(overrides)
+}
+
+// Override changes one value of a config.
+type Override struct {
+	// Key is the value's path, such as optimizer.lr, and Value its YAML.
+	Key, Value string
+	// Place says in errors where the override stands; empty is the command line.
+	Place string
+}
+
+// ParseOverrides reads overrides of the form key.path=value.
+func ParseOverrides(sets []string) ([]Override, error) {
+	var overrides []Override
+	var errs []error
+	for _, s := range sets {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok || key == "" {
+			errs = append(errs, fmt.Errorf("--set %s: expected key=value, such as optimizer.lr=1e-4", s))
+		}
+		overrides = append(overrides, Override{Key: key, Value: value})
+	}
+	return overrides, errors.Join(errs...)
+}
+
+func (o Override) place() string {
+	if o.Place != "" {
+		return o.Place
+	}
+	return fmt.Sprintf("--set %s=%s", o.Key, o.Value)
+}
+
+// apply changes the value of c.
+func (o Override) apply(c *Config) error {
+	err := strictyaml.Set(c, o.Key, o.Value)
+	switch {
+	case err == nil:
+		return nil
+	case o.Place != "":
+		return fmt.Errorf("%s: %w", o.Place, err)
+	}
+	return fmt.Errorf("--set %w", err)
+}
+
+// Source is where a config is written: in a file, or in one section of it.
+type Source struct {
+	// Name is the file's; it labels errors and gives the run's folder its name.
+	Name string
+	Data []byte
+	// Section is the path of the section that holds the config, empty for the whole file.
+	Section string
+}
+
+// Parse returns the config with overrides applied to it in order; see LoadConfig.
+func (s Source) Parse(overrides []Override) (*Config, error) {
+	l := &configLoader{config: DefaultConfig(), Source: s, overrides: overrides}
+	base := filepath.Base(s.Name)
 	l.config.Out = filepath.Join("runs", strings.TrimSuffix(base, filepath.Ext(base)))
-	for _, step := range []func() error{
-		func() error { return l.parseSets(sets) }, l.decode, l.replaceRule, l.override,
-	} {
+	for _, step := range []func() error{l.decode, l.replaceRule, l.override} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -44,53 +101,47 @@ func ParseConfig(name string, data []byte, sets []string) (*Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// configLoader reads a config in steps.
-type configLoader struct {
-	config *Config
-	name   string
-	data   []byte
-	sets   []override
+// path returns the path in the file of a path in the config.
+func (s Source) path(path string) string {
+	if s.Section == "" || path == "" {
+		return s.Section + path
+	}
+	return s.Section + "." + path
 }
 
-type override struct{ key, value string }
+// locate returns where the value at path stands.
+func (s Source) locate(path string) string { return strictyaml.Locate(s.Name, s.Data, s.path(path)) }
 
-func (o override) String() string { return fmt.Sprintf("--set %s=%s", o.key, o.value) }
-
-func (l *configLoader) parseSets(sets []string) error {
-	var errs []error
-	for _, s := range sets {
-		key, value, ok := strings.Cut(s, "=")
-		if !ok || key == "" {
-			errs = append(errs, fmt.Errorf("--set %s: expected key=value, such as optimizer.lr=1e-4", s))
-		}
-		l.sets = append(l.sets, override{key, value})
-	}
-	return errors.Join(errs...)
+// configLoader reads a config in steps.
+type configLoader struct {
+	Source
+	config    *Config
+	overrides []Override
 }
 
 // decode reads the file, whose optimizer section depends on the name in it. That is why an unknown name is reported alone.
 func (l *configLoader) decode() error {
-	if name, ok := strictyaml.Peek(l.data, "optimizer.name"); ok {
+	if name, ok := strictyaml.Peek(l.Data, l.path("optimizer.name")); ok {
 		if err := l.config.Optimizer.use(name); err != nil {
-			return fmt.Errorf("%s: optimizer.name: %w", strictyaml.Locate(l.name, l.data, "optimizer.name"), trimmed(err, "optim: "))
+			return fmt.Errorf("%s: optimizer.name: %w", l.locate("optimizer.name"), trimmed(err, "optim: "))
 		}
 	}
-	return strictyaml.Decode(l.name, l.data, l.config)
+	return strictyaml.DecodeSection(l.Name, l.Data, l.Section, l.config)
 }
 
 // replaceRule takes up the rule that the last override of the optimizer's name asks for.
 func (l *configLoader) replaceRule() error {
-	for _, s := range l.sets {
-		name, ok := s.value, s.key == "optimizer.name"
-		if s.key == "optimizer" {
-			name, ok = strictyaml.Peek([]byte(s.value), "name")
+	for _, o := range l.overrides {
+		name, ok := o.Value, o.Key == "optimizer.name"
+		if o.Key == "optimizer" {
+			name, ok = strictyaml.Peek([]byte(o.Value), "name")
 		}
 		if !ok || name == l.config.Optimizer.Name {
 			continue
 		}
 		before := l.config.Optimizer
 		if err := l.config.Optimizer.use(name); err != nil {
-			return fmt.Errorf("%v: %w", s, trimmed(err, "optim: "))
+			return fmt.Errorf("%s: %w", o.place(), trimmed(err, "optim: "))
 		}
 		if l.fileSets("optimizer.lr") {
 			l.config.Optimizer.LR = before.LR
@@ -104,37 +155,39 @@ func (l *configLoader) replaceRule() error {
 
 // fileSets reports whether the file sets the scalar at path.
 func (l *configLoader) fileSets(path string) bool {
-	_, ok := strictyaml.Peek(l.data, path)
+	_, ok := strictyaml.Peek(l.Data, l.path(path))
 	return ok
 }
 
 func (l *configLoader) override() error {
 	var errs []error
-	for _, s := range l.sets {
-		if err := strictyaml.Set(l.config, s.key, s.value); err != nil {
-			errs = append(errs, fmt.Errorf("--set %w", err))
-		}
+	for _, o := range l.overrides {
+		errs = append(errs, o.apply(l.config))
 	}
 	return errors.Join(errs...)
 }
 
 // place returns where the value at path was set: by the last override of it, else in the file, or in the nearest section around it.
 func (l *configLoader) place(path string) string {
-	for i := len(l.sets) - 1; i >= 0; i-- {
-		if s := l.sets[i]; path == s.key || strings.HasPrefix(path, s.key+".") {
-			return s.String()
+	for i := len(l.overrides) - 1; i >= 0; i-- {
+		if o := l.overrides[i]; path == o.Key || strings.HasPrefix(path, o.Key+".") {
+			return o.place()
 		}
 	}
 	for {
-		if at := strictyaml.Locate(l.name, l.data, path); at != l.name {
+		if at := l.locate(path); at != l.Name {
 			return at
 		}
 		dot := strings.LastIndexAny(path, ".[")
 		if dot < 0 {
-			return l.name
+			break
 		}
 		path = path[:dot]
 	}
+	if l.Section == "" {
+		return l.Name
+	}
+	return l.locate("")
 }
 
 // trimmed returns an error of a lower package without the package's name, for places where the user's file matters.

@@ -28,6 +28,8 @@ type stepLine struct {
 	Targets  int     `json:"targets"`
 	Epoch    int     `json:"epoch"`
 	Seconds  float64 `json:"step_s"`
+	// Optimizer is the part of Seconds inside the optimizer.
+	Optimizer float64 `json:"optimizer_s"`
 }
 
 type evalLine struct {
@@ -93,7 +95,7 @@ func truncateMetrics(path string, step int) error {
 func (l *MetricsLog) Step(m StepMetrics) error {
 	line := stepLine{
 		Step: m.Step, Loss: m.Loss, LR: m.LR, GradNorm: m.GradNorm,
-		Targets: m.Targets, Epoch: m.Epoch, Seconds: m.Duration.Seconds(),
+		Targets: m.Targets, Epoch: m.Epoch, Seconds: m.Duration.Seconds(), Optimizer: m.Optimizer.Seconds(),
 	}
 	if l.unit == "images" {
 		line.Images = &m.Items

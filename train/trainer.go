@@ -56,6 +56,8 @@ type StepMetrics struct {
 	Targets  int
 	Epoch    int
 	Duration time.Duration
+	// Optimizer is the part of Duration that the optimizer took: clipping, the rule and the geometry of its points.
+	Optimizer time.Duration
 }
 
 // EvalMetrics are the numbers of one evaluation.
@@ -68,6 +70,23 @@ type EvalMetrics struct {
 
 // ErrInterrupted is returned by Run when its context ended; the state was saved.
 var ErrInterrupted = errors.New("train: interrupted; the state is saved, continue with --resume")
+
+// DivergedError ends a run whose numbers are no longer finite.
+type DivergedError struct {
+	// Step is the one that could not be taken, from 1, or after which the held-out loss was not finite.
+	Step int
+	// Err says what was found where.
+	Err error
+}
+
+// Error returns the text of Err.
+func (e *DivergedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *DivergedError) Unwrap() error { return e.Err }
+
+// finite reports whether v is a number, and not infinite.
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // Trainer is the training loop.
 type Trainer struct {
@@ -151,19 +170,18 @@ func (t *Trainer) step(stop context.Context) error {
 		if err != nil {
 			return fmt.Errorf("train: step %d, micro-batch %d: %w", m.Step, i, err)
 		}
-		if math.IsNaN(sum) || math.IsInf(sum, 0) {
-			return fmt.Errorf("train: step %d, micro-batch %d: the loss is %v; %s", m.Step, i, sum, t.lastGood())
+		if !finite(sum) {
+			return &DivergedError{m.Step, fmt.Errorf("train: step %d, micro-batch %d: the loss is %v; %s", m.Step, i, sum, t.lastGood())}
 		}
 		t.state.LossSum += sum
 		t.state.Micro = i + 1
 	}
 	m.Loss = t.state.LossSum / float64(m.Targets)
 	m.LR = t.o.LR * t.o.Schedule(t.state.Step)
-	stats, err := t.opt.Step(m.LR)
-	if err != nil {
-		return fmt.Errorf("train: %w; %s", err, t.lastGood())
+	if err := t.move(&m); err != nil {
+		return err
 	}
-	m.GradNorm, m.Duration = stats.GradNorm, time.Since(start)
+	m.Duration = time.Since(start)
 	t.state.Step, t.state.Micro, t.state.LossSum = m.Step, 0, 0
 	t.state.Position = t.task.Position()
 	t.state.Items += int64(m.Items)
@@ -171,6 +189,22 @@ func (t *Trainer) step(stop context.Context) error {
 		return t.hooks.Step(m)
 	}
 	return nil
+}
+
+// move lets the optimizer take the step.
+func (t *Trainer) move(m *StepMetrics) error {
+	start := time.Now()
+	stats, err := t.opt.Step(m.LR)
+	m.GradNorm, m.Optimizer = stats.GradNorm, time.Since(start)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("train: %w; %s", err, t.lastGood())
+	var nonFinite *optim.NonFiniteError
+	if errors.As(err, &nonFinite) {
+		return &DivergedError{m.Step, err}
+	}
+	return err
 }
 
 // fetch takes the micro-batches of the next step: also those accumulated before an interruption, whose targets count.
@@ -203,6 +237,9 @@ func (t *Trainer) evaluate() error {
 	e, err := t.task.Evaluate()
 	if err != nil {
 		return fmt.Errorf("train: evaluate after step %d: %w", t.state.Step, err)
+	}
+	if !finite(e.Loss) {
+		return &DivergedError{t.state.Step, fmt.Errorf("train: after step %d the held-out loss is %v; %s", t.state.Step, e.Loss, t.lastGood())}
 	}
 	m := EvalMetrics{Step: t.state.Step, Evaluation: e, Best: t.state.Step > 0 && (t.state.BestStep == 0 || e.Loss < t.state.BestLoss)}
 	if m.Best {

@@ -223,6 +223,10 @@ func TestANonFiniteLossStopsAndKeepsTheLastCheckpoint(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "step 5, micro-batch 1") || !strings.Contains(err.Error(), "step 4 is intact") {
 		t.Errorf("found error %v", err)
 	}
+	var diverged *train.DivergedError
+	if !errors.As(err, &diverged) || diverged.Step != 5 {
+		t.Errorf("found %#v, expected divergence at step 5", diverged)
+	}
 	if path, broken := checkpoint.Latest(dir); !strings.HasSuffix(path, "step-4") || broken != nil {
 		t.Errorf("latest checkpoint is %q (%v), expected step-4", path, broken)
 	}

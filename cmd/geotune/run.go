@@ -95,7 +95,7 @@ interrupted after saving. Paths that begin with builtin: name files that come wi
 	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("geotune {{.Version}}\n")
 	for _, c := range []*cobra.Command{
-		a.trainCommand(), a.generateCommand(), a.evalCommand(), a.fuseCommand(), a.inspectCommand(), a.probeCommand(),
+		a.trainCommand(), a.compareCommand(), a.generateCommand(), a.evalCommand(), a.fuseCommand(), a.inspectCommand(), a.probeCommand(),
 		a.tokenizeCommand(), a.versionCommand(), environmentTopic(),
 	} {
 		root.AddCommand(c)

@@ -22,7 +22,7 @@ func TestPeakCoversWhatWasTouched(t *testing.T) {
 }
 
 func TestFormat(t *testing.T) {
-	for bytes, want := range map[int64]string{0: "?", 3 << 20: "3.0 MiB", 1500 << 20: "1500 MiB", 20 << 30: "20.0 GiB"} {
+	for bytes, want := range map[int64]string{0: "?", 8: "0 KiB", 300 << 10: "300 KiB", 3 << 20: "3.0 MiB", 1500 << 20: "1500 MiB", 20 << 30: "20.0 GiB"} {
 		if got := Format(bytes); got != want {
 			t.Errorf("Format(%d) = %q, expected %q", bytes, got, want)
 		}

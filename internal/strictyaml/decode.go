@@ -26,6 +26,12 @@ const (
 // Decode reads one YAML (or JSON) document into the struct that into points to. The error joins all mistakes found, each one beginning with
 // "filename:line:column: "; after an error the content of into is not defined.
 func Decode(filename string, data []byte, into any) error {
+	return DecodeSection(filename, data, "", into)
+}
+
+// DecodeSection is Decode for the section at a path of the document, such as "base" or "variants[1].set"; "" is the document itself. A section that is missing is
+// an error.
+func DecodeSection(filename string, data []byte, section string, into any) error {
 	v, err := target(into)
 	if err != nil {
 		return err
@@ -34,8 +40,13 @@ func Decode(filename string, data []byte, into any) error {
 	if err != nil {
 		return err
 	}
+	if section != "" {
+		if n = descend(n, section); n == nil {
+			return fmt.Errorf("%s: section %s is missing", filename, clip(section))
+		}
+	}
 	d := &decoder{place: func(n *yaml.Node) string { return fmt.Sprintf("%s:%d:%d", filename, n.Line, n.Column) }}
-	d.value(n, v, "", 0)
+	d.value(n, v, section, 0)
 	return errors.Join(d.errs...)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -52,7 +53,7 @@ func syntaxError(filename string, err error) error {
 	return fmt.Errorf("%s:%d:%d: not valid YAML: %s", filename, e.Mark.Line, max(e.Mark.Column, 1), message)
 }
 
-// Locate returns where the document sets the value at a path such as "adapter.rank", as "filename:line:column", for errors that are found only after decoding;
+// Locate returns where the document sets the value at a path such as "adapter.rank" or "groups[1].match", as "filename:line:column", for errors that are found only after decoding;
 // filename alone when the value is not set there.
 func Locate(filename string, data []byte, path string) string {
 	n := find(filename, data, path)
@@ -81,29 +82,46 @@ func find(filename string, data []byte, path string) *yaml.Node {
 	if err != nil {
 		return nil
 	}
-	for path != "" {
-		if n, path = child(n, path); n == nil {
-			return nil
-		}
+	return descend(n, path)
+}
+
+// descend follows a path from n; nil where that leads nowhere.
+func descend(n *yaml.Node, path string) *yaml.Node {
+	for path != "" && n != nil {
+		n, path = child(n, path)
 	}
 	return n
 }
 
-// child returns the value whose key begins the path, and the rest of the path. A key may hold dots itself: the longest one that fits counts.
+// child returns the value whose key or index begins the path, and the rest of the path. A key may hold dots itself: the longest one that fits counts.
 func child(n *yaml.Node, path string) (value *yaml.Node, rest string) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if n.Kind != yaml.MappingNode {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		return element(n, path)
+	case yaml.MappingNode:
+	default:
 		return nil, ""
 	}
 	longest := -1
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i].Value
 		after, ok := strings.CutPrefix(path, key)
-		if ok && len(key) > longest && (after == "" || after[0] == '.') {
+		if ok && len(key) > longest && (after == "" || after[0] == '.' || after[0] == '[') {
 			longest, value, rest = len(key), n.Content[i+1], strings.TrimPrefix(after, ".")
 		}
 	}
 	return value, rest
+}
+
+// element is child for a list: path begins with an index in brackets.
+func element(n *yaml.Node, path string) (value *yaml.Node, rest string) {
+	index, rest, ok := strings.Cut(strings.TrimPrefix(path, "["), "]")
+	i, err := strconv.Atoi(index)
+	if !ok || path[0] != '[' || err != nil || i < 0 || i >= len(n.Content) {
+		return nil, ""
+	}
+	return n.Content[i], strings.TrimPrefix(rest, ".")
 }

@@ -316,7 +316,7 @@ func TestFloatsComeBackToTheBit(t *testing.T) {
 }
 
 func TestLocateFindsValues(t *testing.T) {
-	data := []byte("optimizer:\n  lr: 1\nrank_pattern:\n  layers.0: 3\n  layers: {x: 1}\neval: &e {every: 2}\nnamed: *e\n")
+	data := []byte("optimizer:\n  lr: 1\nrank_pattern:\n  layers.0: 3\n  layers: {x: 1}\neval: &e {every: 2}\nnamed: *e\nlist: [a, {k: b}]\n")
 	for path, want := range map[string]string{
 		"":                      "f:1:1",
 		"optimizer.lr":          "f:2:7",
@@ -324,6 +324,14 @@ func TestLocateFindsValues(t *testing.T) {
 		"rank_pattern.layers.x": "f:5:15",
 		"eval.every":            "f:6:18",
 		"named.every":           "f:6:18",
+		"list":                  "f:8:7",
+		"list[0]":               "f:8:8",
+		"list[1].k":             "f:8:15",
+		"list[2]":               "f",
+		"list[-1]":              "f",
+		"list[0":                "f",
+		"list.0":                "f",
+		"eval[0]":               "f",
 		"optimizer.name":        "f",
 		"optimizer.lr.x":        "f",
 		"optimi":                "f",
@@ -334,6 +342,27 @@ func TestLocateFindsValues(t *testing.T) {
 	}
 	if got := Locate("f", []byte("[1"), "x"); got != "f" {
 		t.Errorf("broken file: %s", got)
+	}
+}
+
+func TestDecodeSectionReadsAPartWithItsPlaces(t *testing.T) {
+	data := []byte("name: x\nparts:\n- {lr: 1}\n- {lr: 2, epz: 3}\n")
+	type part struct {
+		LR  float64 `yaml:"lr"`
+		Eps float64 `yaml:"eps"`
+	}
+	var p part
+	if err := DecodeSection("f", data, "parts[0]", &p); err != nil || p.LR != 1 {
+		t.Errorf("found %+v, %v", p, err)
+	}
+	for section, want := range map[string]string{
+		"parts[1]": "f:4:11: parts[1].epz: unknown key; did you mean eps?",
+		"parts":    "f:3:1: parts: is a list, expected a section of keys",
+		"prats":    "f: section prats is missing",
+	} {
+		if err := DecodeSection("f", data, section, &p); err == nil || err.Error() != want {
+			t.Errorf("%s: error %v, want %s", section, err, want)
+		}
 	}
 }
 

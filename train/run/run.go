@@ -25,6 +25,8 @@ type Options struct {
 	Terminal bool
 	// Quiet leaves out the progress.
 	Quiet bool
+	// Observe, if set, is told the numbers of each step.
+	Observe func(train.StepMetrics)
 }
 
 // Run is a run that can be looked at (Plan) or carried out (Train).
@@ -52,6 +54,22 @@ func Open(cfg *train.Config, o Options) (*Run, error) {
 		}
 	}
 	return r, nil
+}
+
+// Facts are what is known of a run that was opened.
+type Facts struct {
+	// Fingerprint identifies tokenizer, data and batches; with the seed it fixes the order of all batches.
+	Fingerprint string
+	// Steps is the number of optimizer steps of the whole run.
+	Steps int
+	// Trained is the number of trained values, StateBytes the memory of what the optimizer remembers.
+	Trained    int
+	StateBytes int64
+}
+
+// Facts returns what is known of the run.
+func (r *Run) Facts() Facts {
+	return Facts{Fingerprint: r.data.fingerprint, Steps: r.steps, Trained: r.adapter.Size(), StateBytes: r.opt.StateBytes()}
 }
 
 // Close releases the model's files.

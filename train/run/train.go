@@ -17,9 +17,9 @@ import (
 	"github.com/geotune/geotune/train/checkpoint"
 )
 
-// The entries of a run's folder beside train.MetricsFile.
+// ConfigFile is the resolved config in a run's folder. The other entries beside train.MetricsFile follow.
 const (
-	configFile     = "config.yaml"
+	ConfigFile     = "config.yaml"
 	checkpointsDir = "checkpoints"
 	adapterDir     = "adapter" // the final adapter
 	modelDir       = "model"   // the final model of full fine-tuning
@@ -43,7 +43,11 @@ func (r *Run) Train(finish, stop context.Context) error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	metrics, err := train.OpenMetrics(r.out(train.MetricsFile), state.Step, "tokens")
+	kept := state.Step
+	if state.Data == "" { // no checkpoint: the evaluation before the first step is done again too
+		kept = -1
+	}
+	metrics, err := train.OpenMetrics(r.out(train.MetricsFile), kept, "tokens")
 	if err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ func (r *Run) begin() error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(r.out(configFile), func(w io.Writer) error {
+	return atomicfile.WriteFile(r.out(ConfigFile), func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
@@ -97,23 +101,18 @@ func (r *Run) begin() error {
 
 // trainer wires the loop to files and display.
 func (r *Run) trainer(metrics *train.MetricsLog, progress *train.Progress, report *report) (*train.Trainer, error) {
-	schedule, err := optim.NewSchedule(r.cfg.Schedule.Name, r.cfg.Schedule.Warmup, r.steps)
+	o, err := r.options()
 	if err != nil {
 		return nil, err
-	}
-	evalEvery := r.cfg.Train.EvalEvery
-	if len(r.data.heldOut) == 0 {
-		evalEvery = 0
-	}
-	o := train.Options{
-		Steps: r.steps, Accumulate: r.cfg.Train.Accumulate, SaveEvery: r.cfg.Train.SaveEvery,
-		EvalEvery: evalEvery, Patience: r.cfg.Eval.Patience, LR: r.cfg.Optimizer.LR, Schedule: schedule,
 	}
 	return train.NewTrainer(r.task, r.opt, r.adapter.Points(), o, train.Hooks{
 		Save: r.save,
 		Step: func(m train.StepMetrics) error {
 			progress.Step(m)
 			report.step(m)
+			if r.o.Observe != nil {
+				r.o.Observe(m)
+			}
 			return metrics.Step(m)
 		},
 		Eval: func(m train.EvalMetrics) error {
@@ -123,6 +122,19 @@ func (r *Run) trainer(metrics *train.MetricsLog, progress *train.Progress, repor
 		},
 		Best: func(train.EvalMetrics) error { return r.export(r.out(bestDir)) },
 	}), nil
+}
+
+// options returns what the loop does when.
+func (r *Run) options() (train.Options, error) {
+	schedule, err := optim.NewSchedule(r.cfg.Schedule.Name, r.cfg.Schedule.Warmup, r.steps)
+	o := train.Options{
+		Steps: r.steps, Accumulate: r.cfg.Train.Accumulate, SaveEvery: r.cfg.Train.SaveEvery,
+		EvalEvery: r.cfg.Train.EvalEvery, Patience: r.cfg.Eval.Patience, LR: r.cfg.Optimizer.LR, Schedule: schedule,
+	}
+	if len(r.data.heldOut) == 0 {
+		o.EvalEvery = 0
+	}
+	return o, err
 }
 
 // save writes a checkpoint and removes old ones.

@@ -1,0 +1,151 @@
+package compare
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/geotune/geotune/train"
+)
+
+// progress shows how a comparison goes: a line for each run that has ended, and on a terminal below it one that is redrawn.
+type progress struct {
+	mu       sync.Mutex
+	w        io.Writer
+	terminal bool
+	now      func() time.Time
+
+	total, left int
+	running     []*runProgress
+	began       time.Time
+	steps       int // taken since
+	perRun      int // steps of a whole run
+	lastDraw    time.Time
+	drawn       bool // the cursor stands behind a redrawn line
+}
+
+// runProgress is a run in progress.
+type runProgress struct {
+	name  string
+	began time.Time
+	step  int
+	loss  float64
+}
+
+func newProgress(w io.Writer, terminal bool, left int) *progress {
+	return &progress{w: w, terminal: terminal, now: time.Now, total: left, left: left, began: time.Now()}
+}
+
+func (p *progress) started(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = append(p.running, &runProgress{name: name, began: p.now()})
+	p.draw()
+}
+
+// step takes up a step of a run of so many.
+func (p *progress) step(name string, m train.StepMetrics, of int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.steps++
+	p.perRun = of
+	if r := p.find(name); r != nil {
+		r.step, r.loss = m.Step, m.Loss
+	}
+	p.draw()
+}
+
+func (p *progress) find(name string) *runProgress {
+	i := slices.IndexFunc(p.running, func(r *runProgress) bool { return r.name == name })
+	if i < 0 {
+		return nil
+	}
+	return p.running[i]
+}
+
+// ended shows what came of a run; o is nil for one that was interrupted or failed.
+func (p *progress) ended(name string, o *Outcome, left int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.find(name)
+	p.running = slices.DeleteFunc(p.running, func(r *runProgress) bool { return r.name == name })
+	p.left = left
+	if o == nil || r == nil {
+		return
+	}
+	result := fmt.Sprintf("held-out loss %.4f, best %.4f", o.Final(), o.Best())
+	if o.Diverged {
+		result = fmt.Sprintf("diverged at step %d", o.DivergedAt)
+	}
+	p.erase()
+	fmt.Fprintf(p.w, "run %d/%d  %s: %s, %s%s\n", p.total-left, p.total, name, result, short(p.now().Sub(r.began)), p.eta())
+	p.draw()
+}
+
+// eta says how long the rest will take.
+func (p *progress) eta() string {
+	if p.steps == 0 || p.left == 0 {
+		return ""
+	}
+	steps := p.left * p.perRun
+	for _, r := range p.running {
+		steps -= r.step
+	}
+	perStep := p.now().Sub(p.began) / time.Duration(p.steps)
+	return "; left " + short(time.Duration(max(0, steps))*perStep)
+}
+
+// draw shows the runs in progress on a terminal.
+func (p *progress) draw() {
+	now := p.now()
+	if !p.terminal || now.Sub(p.lastDraw) < 100*time.Millisecond {
+		return
+	}
+	p.lastDraw = now
+	var runs []string
+	for _, r := range p.running {
+		runs = append(runs, fmt.Sprintf("%s step %d/%d loss %.3f", r.name, r.step, p.perRun, r.loss))
+	}
+	fmt.Fprintf(p.w, "\r\x1b[K%d of %d runs left  %s%s", p.left, p.total, strings.Join(runs, " | "), p.eta())
+	p.drawn = true
+}
+
+// erase takes the redrawn line away.
+func (p *progress) erase() {
+	if p.drawn {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.drawn = false
+	}
+}
+
+// note shows a line of its own.
+func (p *progress) note(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	fmt.Fprintf(p.w, format+"\n", args...)
+}
+
+func (p *progress) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+}
+
+// short prints a duration as 4.2s, 42s, 3m05s or 2h10m.
+func short(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.0fs", d.Seconds())
+	}
+	d = d.Round(time.Second)
+	if d < time.Hour {
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+}
