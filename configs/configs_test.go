@@ -117,7 +117,7 @@ func TestAFolderForTemporaryFilesStandsInForTheCache(t *testing.T) {
 func TestUnknownNamesAreAnsweredWithKnownOnes(t *testing.T) {
 	for name, want := range map[string]string{
 		"builtin:quickstar.yaml":  "configs: builtin:quickstar.yaml is not built in; there is builtin:quickstart.yaml",
-		"builtin:../configs.go":   "is not built in; there is builtin:lora-llama.yaml, builtin:pretrain-gocode.yaml, builtin:quickstart.yaml, builtin:quickstart",
+		"builtin:../configs.go":   "is not built in; there is builtin:compare-quickstart.yaml, builtin:lora-llama.yaml, builtin:pretrain-gocode.yaml, builtin:quickstart.yaml, builtin:quickstart",
 		"builtin:quickstart/modl": "builtin:quickstart/model",
 		"builtin:":                "is not built in",
 	} {
@@ -138,8 +138,16 @@ func TestEveryRecipeOpensWithTheCommandThatRunsIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		head, _, _ := strings.Cut(string(data), "\n\n")
-		if !(strings.HasPrefix(head, "# go run ") || strings.HasPrefix(head, "# geotune ")) || !strings.Contains(head, "# geotune train -c "+Scheme+name) {
+		if !(strings.HasPrefix(head, "# go run ") || strings.HasPrefix(head, "# geotune ")) || !strings.Contains(head, "# geotune "+command(name)+" -c "+Scheme+name) {
 			t.Errorf("%s opens with\n%s", name, head)
 		}
 	}
+}
+
+// command returns the one that takes the recipe.
+func command(recipe string) string {
+	if strings.HasPrefix(recipe, "compare-") {
+		return "compare"
+	}
+	return "train"
 }

@@ -167,10 +167,11 @@ func (l *configLoader) override() error {
 	return errors.Join(errs...)
 }
 
-// place returns where the value at path was set: by the last override of it, else in the file, or in the nearest section around it.
+// place returns where the value at path was set: by the last override of it or of a part of it, else in the file, or in the nearest
+// section around it.
 func (l *configLoader) place(path string) string {
 	for i := len(l.overrides) - 1; i >= 0; i-- {
-		if o := l.overrides[i]; path == o.Key || strings.HasPrefix(path, o.Key+".") {
+		if o := l.overrides[i]; path == o.Key || strings.HasPrefix(path, o.Key+".") || strings.HasPrefix(o.Key, path+".") {
 			return o.place()
 		}
 	}

@@ -83,6 +83,20 @@ func twoMore(t *testing.T, paths []string) string {
 	return strconv.Itoa(most + 2)
 }
 
+func TestAnInterruptedComparisonExitsAfterSaving(t *testing.T) {
+	workspace(t)
+	var stdout, stderr output
+	a := newApp(&stdout, &stderr)
+	a.interrupts <- os.Interrupt
+	args := []string{"compare", "-c", "compare.yaml", "--set", "set.schedule.name=constant", "--set", "set.train.steps=1000000"}
+	if code := a.run(args); code != exitInterrupted {
+		t.Fatalf("exit code %d:\n%s", code, stderr.String())
+	}
+	if text := stderr.String(); !strings.Contains(text, "finishing the steps in progress") || !strings.Contains(text, "the same command continues") || stdout.String() != "" {
+		t.Errorf("stderr:\n%s\nstdout:\n%s", text, stdout.String())
+	}
+}
+
 func TestAnInterruptEndsAGeneration(t *testing.T) {
 	workspace(t)
 	var stdout, stderr output

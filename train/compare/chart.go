@@ -42,7 +42,7 @@ type mark struct {
 const (
 	chartWidth  = 960
 	plotLeft    = 62
-	plotRight   = 742
+	plotRight   = 786
 	plotTop     = 14
 	plotHeight  = 330
 	labelHeight = 17
@@ -83,7 +83,7 @@ func (c *chart) drawingOrder() []line {
 
 // scales fits the axes to what is drawn.
 func (c *chart) scales(bottom float64) (x, y scale) {
-	x = scale{lo: math.Inf(1), hi: math.Inf(-1), from: plotLeft, to: plotRight, log: c.logX}
+	x = scale{lo: math.Inf(1), hi: math.Inf(-1), from: plotLeft, to: plotRight, log: c.logX, whole: c.xUnit == "step"}
 	y = scale{lo: math.Inf(1), hi: c.ceiling, from: bottom, to: plotTop}
 	for _, l := range c.lines {
 		for _, m := range l.points {

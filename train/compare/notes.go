@@ -7,11 +7,11 @@ import (
 
 // procedure says how the learning rates were chosen.
 func (s *Setup) procedure() string {
-	by := "lowest held-out loss"
+	by := "best held-out loss"
 	if s.TuneBy == ByFinal {
 		by = "held-out loss after the last step"
 	}
-	text := fmt.Sprintf("Each variant was trained with every learning rate of its grid with %s. The rate whose %s%s is smallest was chosen",
+	text := fmt.Sprintf("Each variant was trained with every learning rate of its grid with %s. The rate with the smallest %s%s was chosen",
 		seedsText(s.TuningSeeds), by, plural(len(s.TuningSeeds), "", ", averaged over these seeds,"))
 	if more := s.Seeds[len(s.TuningSeeds):]; len(more) > 0 {
 		text += fmt.Sprintf(" and trained with %s too", seedsText(more))
@@ -31,7 +31,7 @@ func (s *Setup) timing() string {
 		return "Times were not measured."
 	}
 	return fmt.Sprintf("Step times are not those of the runs, which shared the processor: each variant was timed alone afterwards, over its first %s, on %d %s of %s. "+
-		"Each step counts with the faster of two measurements. Evaluations are not included.",
+		"Each step counts with the fastest of three measurements. Evaluations are not included.",
 		counted(s.TimedSteps, "step"), s.Threads, plural(s.Threads, "thread", "threads"), s.Platform)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"path/filepath"
 	"runtime"
 	"slices"
 )
@@ -192,7 +193,7 @@ func (q *queue) checkBatches() error {
 // setup describes what is shared.
 func (q *queue) setup() Setup {
 	s := Setup{
-		Title: q.cfg.Out, Baseline: q.variants[q.baseline].Name, Seeds: q.seeds, TuningSeeds: q.seeds[:q.tuning], TuneBy: q.cfg.Tune.By,
+		Title: "Comparison " + filepath.Base(q.cfg.Out), Baseline: q.variants[q.baseline].Name, Seeds: q.seeds, TuningSeeds: q.seeds[:q.tuning], TuneBy: q.cfg.Tune.By,
 		TimedSteps: q.cfg.Timing, Threads: runtime.GOMAXPROCS(0), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Model: q.base.Model.Path, Adapter: q.base.Adapter.Type, EvalEvery: q.base.Train.EvalEvery,
 		Schedule: q.base.Schedule.Name, Batch: q.base.Train.Batch * q.base.Train.Accumulate,

@@ -10,6 +10,7 @@ type scale struct {
 	lo, hi   float64 // values, lo < hi
 	from, to float64 // pixels
 	log      bool
+	whole    bool // only integers are marked
 }
 
 func (s scale) at(v float64) float64 {
@@ -29,13 +30,17 @@ type tick struct {
 // ticks returns marks at round values.
 func (s scale) ticks(about int) []tick {
 	if s.log {
-		return s.logTicks()
+		return s.logTicks(about)
 	}
 	step := roundStep((s.hi - s.lo) / float64(about))
+	if s.whole {
+		step = max(1, step)
+	}
 	decimals := max(0, int(math.Ceil(-math.Log10(step)-1e-9)))
 	var out []tick
-	for k := math.Ceil(s.lo/step - 1e-9); k*step <= s.hi+1e-9*step; k++ {
-		out = append(out, tick{k * step, strconv.FormatFloat(k*step, 'f', decimals, 64)})
+	for k := int(math.Ceil(s.lo/step - 1e-9)); float64(k)*step <= s.hi+1e-9*step; k++ {
+		v := float64(k) * step
+		out = append(out, tick{v, strconv.FormatFloat(v, 'f', decimals, 64)})
 	}
 	return out
 }
@@ -51,14 +56,15 @@ func roundStep(v float64) float64 {
 	return 10 * power
 }
 
-// logTicks marks powers of ten, and over less than three decades twice and five times these too.
-func (s scale) logTicks() []tick {
-	multiples := []float64{1, 2, 5}
-	if s.hi/s.lo > 1000 {
-		multiples = []float64{1}
+// logTicks marks powers of ten, over few of them twice and five times these too, over many of them not all.
+func (s scale) logTicks(about int) []tick {
+	first, last := math.Floor(math.Log10(s.lo)), math.Ceil(math.Log10(s.hi))
+	multiples, every := []float64{1}, 1+math.Floor((last-first)/float64(about+1))
+	if s.hi/s.lo <= 1000 {
+		multiples = []float64{1, 2, 5}
 	}
 	var out []tick
-	for e := math.Floor(math.Log10(s.lo)); e <= math.Ceil(math.Log10(s.hi)); e++ {
+	for e := first; e <= last; e += every {
 		for _, m := range multiples {
 			if v := m * math.Pow(10, e); v >= s.lo*(1-1e-9) && v <= s.hi*(1+1e-9) {
 				out = append(out, tick{v, strconv.FormatFloat(v, 'g', 3, 64)})

@@ -88,6 +88,9 @@ func (s *sweep) recognise() error {
 			}
 		}
 	}
+	for v := range s.variants {
+		s.decide(v)
+	}
 	const shown = 3
 	if n := len(changed); n > 0 {
 		if n > shown {

@@ -118,8 +118,11 @@ func (r *Results) WriteText(w io.Writer) error {
 		rows = append(rows, cells)
 	}
 	text := aligned(rows) + "\n"
-	for _, s := range append([]string{r.Setup.sharing(), r.Setup.procedure(), r.Setup.timing()}, r.Notes...) {
-		text += s + "\n"
+	for _, s := range []string{r.Setup.sharing(), r.Setup.procedure(), r.Setup.timing()} {
+		text += wrapped(s, "", 120)
+	}
+	for _, s := range r.Notes {
+		text += wrapped("* "+s, "  ", 120)
 	}
 	_, err := io.WriteString(w, text)
 	return err
@@ -146,6 +149,27 @@ func aligned(rows [][]string) string {
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// wrapped breaks text into lines of at most width characters, all but the first with an indent.
+func wrapped(text, indent string, width int) string {
+	var b strings.Builder
+	at := 0
+	for _, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case at == 0:
+		case at+1+n > width:
+			b.WriteString("\n" + indent)
+			at = len(indent)
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += n
+	}
+	return b.String() + "\n"
 }
 
 // WriteCSV writes a line for each variant with all figures. Cells without a value are empty.

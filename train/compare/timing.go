@@ -15,7 +15,7 @@ import (
 )
 
 // Timing is how long a step of a variant takes while nothing else runs. The mean is over the first steps of the run with the first
-// seed, for each of which the faster of two measurements counts; all variants have the same batches.
+// seed, for each of which the fastest of three measurements counts; all variants have the same batches.
 type Timing struct {
 	// Config identifies the run, Threads is GOMAXPROCS.
 	Config  string `json:"config"`

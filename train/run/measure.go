@@ -8,10 +8,10 @@ import (
 )
 
 // measurePasses is how often Measure goes over its steps. The first pass compiles programs and warms caches and does not count.
-const measurePasses = 3
+const measurePasses = 4
 
-// Measure tells how long the first steps of a run take. It trains on their batches three times and returns, for each step, the faster
-// of the last two. Nothing is written, and the run is not to be trained afterwards. The figures mean something only while nothing
+// Measure tells how long the first steps of a run take. It trains on their batches four times and returns, for each step, the
+// fastest of the last three. Nothing is written, and the run is not to be trained afterwards. The figures mean something only while nothing
 // else keeps the machine busy.
 func (r *Run) Measure(ctx context.Context, steps int) ([]train.StepMetrics, error) {
 	o, err := r.options()

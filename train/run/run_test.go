@@ -191,6 +191,59 @@ func TestAFolderWithARunIsNotOverwritten(t *testing.T) {
 	}
 }
 
+// TestARunEndedBeforeItsFirstCheckpointStartsOverCleanly leaves metrics without a checkpoint behind, as a killed process does.
+func TestARunEndedBeforeItsFirstCheckpointStartsOverCleanly(t *testing.T) {
+	model, out := tinyModel(t), filepath.Join(t.TempDir(), "run")
+	v := variants[0]
+	if err := carryOut(t, v.config(t, model, out), run.Options{}, context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	want := metrics(t, out)
+	if err := os.RemoveAll(filepath.Join(out, "checkpoints")); err != nil {
+		t.Fatal(err)
+	}
+	steps := 0
+	observe := func(train.StepMetrics) { steps++ }
+	if err := carryOut(t, v.config(t, model, out), run.Options{Resume: true, Observe: observe}, context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := metrics(t, out); !slices.Equal(got, want) || steps != 6 {
+		t.Errorf("%d steps with metrics\n%s\nwant\n%s", steps, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestMeasuringTimesTheFirstStepsAndWritesNothing(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "run")
+	r, err := run.Open(variants[0].config(t, tinyModel(t), out), run.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	steps, err := r.Measure(t.Context(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range steps {
+		if m.Step != i+1 || m.Items == 0 || m.Optimizer <= 0 || m.Duration <= m.Optimizer {
+			t.Errorf("step %d: %+v", i+1, m)
+		}
+	}
+	if d, err := r.MeasureEvaluation(); err != nil || d <= 0 || len(steps) != 3 {
+		t.Errorf("%d steps, evaluation %v, %v", len(steps), d, err)
+	}
+	if f := r.Facts(); f.Steps != 6 || f.Trained == 0 || f.StateBytes < 8*int64(f.Trained) || len(f.Fingerprint) != 64 {
+		t.Errorf("facts %+v", f)
+	}
+	if _, err := os.Stat(out); !os.IsNotExist(err) {
+		t.Errorf("measuring made %s", out)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Measure(ended, 3); !errors.Is(err, train.ErrInterrupted) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestPlanWritesNothing(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "run")
 	r, err := run.Open(variants[0].config(t, tinyModel(t), out), run.Options{})
