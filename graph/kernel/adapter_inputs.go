@@ -8,11 +8,13 @@ type adapterInputs struct {
 	a, b  int
 	extra int // what the kind of adapter has besides A and B; 0 if there is none
 	xd    int // x itself, 0, where the adapter sees no other input
-	count int
+	// a0 and b0 are the constant factors that are carried along; 0 if there are none
+	a0, b0 int
+	count  int
 }
 
-// numberInputs numbers the inputs in the order x, w, (b), A, B, (extra), (xd).
-func numberInputs(bias, extra, dropped bool) adapterInputs {
+// numberInputs numbers the inputs in the order x, w, (b), A, B, (extra), (xd), (A0, B0).
+func numberInputs(bias, extra, dropped, carried bool) adapterInputs {
 	n := adapterInputs{count: 2}
 	next := func(present bool) int {
 		if !present {
@@ -22,6 +24,7 @@ func numberInputs(bias, extra, dropped bool) adapterInputs {
 		return n.count - 1
 	}
 	n.bias, n.a, n.b, n.extra, n.xd = next(bias), next(true), next(true), next(extra), next(dropped)
+	n.a0, n.b0 = next(carried), next(carried)
 	return n
 }
 
@@ -30,6 +33,7 @@ func (n adapterInputs) check(name, extra string, in []Spec, need []bool, inOut b
 	want := make([]operand, n.count)
 	// Absent inputs share number 0 with x, which is therefore filled in last.
 	want[n.bias], want[n.extra], want[n.xd] = operand{"b", stored}, operand{extra, stored}, operand{"xd", activation}
+	want[n.a0], want[n.b0] = operand{"A0", stored}, operand{"B0", stored}
 	want[0], want[1], want[n.a], want[n.b] = operand{"x", activation}, operand{"w", stored}, operand{"A", stored}, operand{"B", stored}
 	if err := checkOperands(name, in, need, want...); err != nil {
 		return nil, 0, err
@@ -39,12 +43,11 @@ func (n adapterInputs) check(name, extra string, in []Spec, need []bool, inOut b
 	if err != nil {
 		return nil, 0, err
 	}
-	rank = 1
-	if a := in[n.a].Shape; len(a) == 2 {
-		rank = a[0]
-	}
+	rank = rankOf(in[n.a])
+	carried := rankOf(in[n.a0])
 	shapes := make([]Shape, n.count)
 	shapes[n.bias], shapes[n.extra], shapes[n.xd] = Shape{size}, Shape{size}, x
+	shapes[n.a0], shapes[n.b0] = Shape{carried, width}, Shape{size, carried}
 	shapes[0], shapes[1], shapes[n.a], shapes[n.b] = x, in[1].Shape, Shape{rank, width}, Shape{size, rank}
 	for i, s := range shapes {
 		if err := checkShape(name, want[i].name, in[i].Shape, s...); err != nil {
@@ -52,6 +55,14 @@ func (n adapterInputs) check(name, extra string, in []Spec, need []bool, inOut b
 		}
 	}
 	return x.withLast(size), rank, nil
+}
+
+// rankOf returns the rank of a factor A, 1 where it is no matrix.
+func rankOf(a Spec) int {
+	if len(a.Shape) != 2 {
+		return 1
+	}
+	return a.Shape[0]
 }
 
 // reads lists what the gradients of the products are made from.

@@ -25,7 +25,7 @@ func (DoRA) String() string { return "dora" }
 
 // Plan checks the inputs. Saved holds what doraMemory lists.
 func (k DoRA) Plan(in []Spec, need []bool) (Plan, error) {
-	n := numberInputs(k.Bias, true, k.Dropped)
+	n := numberInputs(k.Bias, true, k.Dropped, false)
 	shape, rank, err := n.check("dora", "m", in, need, k.InOut)
 	if err != nil {
 		return Plan{}, err
@@ -78,7 +78,7 @@ func (k DoRA) memory(c *Call, n adapterInputs, scratch *[]float32) doraMemory {
 
 // Forward computes y.
 func (k DoRA) Forward(c *Call) {
-	n := numberInputs(k.Bias, true, k.Dropped)
+	n := numberInputs(k.Bias, true, k.Dropped, false)
 	scratch := c.Scratch
 	d := k.memory(c, n, &scratch)
 	weightNorms(d.norm, c.X[1], c.X[n.a], c.X[n.b], k.Scale, k.InOut, scratch)
@@ -130,7 +130,7 @@ var doraForward = cpu.NewLoop(func(a *doraArgs, lo, hi int) {
 // Backward computes, with g = c ⊙ dy and h = x'·Aᵀ: db = Σ dy and dm = Σ dy ⊙ z/‖V‖ over the rows, dB = Scale·gᵀ·h,
 // dA = Scale·(g·B)ᵀ·x', dx = g·V and dW = gᵀ·x. With dropout dx = dy·W, dxd = g·V - dy·W and dW = dyᵀ·(x - xd) + gᵀ·xd.
 func (k DoRA) Backward(c *Call) {
-	n := numberInputs(k.Bias, true, k.Dropped)
+	n := numberInputs(k.Bias, true, k.Dropped, false)
 	mem := c.Scratch
 	d := k.memory(c, n, &mem)
 	g := cpu.Dense(take(&mem, len(d.z.Data)), d.z.Rows, d.z.Cols)

@@ -23,6 +23,7 @@ func refLoRA(k kernel.LoRA, in, out, rank int) func(x [][]float64) []float64 {
 		o := operands[[]float64](all)
 		x, w, bias := o.next(true), o.next(true), o.next(k.Bias)
 		a, b, extra, xd := o.next(true), o.next(true), o.next(k.LoRABias), o.next(k.Dropped)
+		a0, b0 := o.next(k.Carried), o.next(k.Carried)
 		if xd == nil {
 			xd = x
 		}
@@ -33,6 +34,10 @@ func refLoRA(k kernel.LoRA, in, out, rank int) func(x [][]float64) []float64 {
 		}
 		if bias != nil {
 			addRow(y, 1, bias)
+		}
+		if k.Carried {
+			rank := len(a0) / in
+			addRow(y, -float64(k.Scale), refProduct(refProduct(x, a0, in, rank, false), b0, rank, out, false))
 		}
 		return addRow(y, float64(k.Scale), update)
 	}
@@ -61,12 +66,17 @@ func loraCase(name string, k kernel.LoRA, x []int, out, rank int) kerneltest.Cas
 		extra = kerneltest.Normal(7, out)
 	}
 	xs := adapted(x, out, rank, k.Bias, k.InOut, extra, k.Dropped)
-	return kerneltest.Case{Name: name, Kernel: k, X: xs, Ref: refLoRA(k, x[len(x)-1], out, rank)}
+	c := kerneltest.Case{Name: name, Kernel: k, X: xs, Ref: refLoRA(k, x[len(x)-1], out, rank)}
+	if k.Carried {
+		c.Constant = []int{len(xs), len(xs) + 1}
+		c.X = append(c.X, kerneltest.Scaled(8, 0.3, rank+1, x[len(x)-1]), kerneltest.Scaled(9, 0.3, out, rank+1))
+	}
+	return c
 }
 
 func TestLoRA(t *testing.T) {
-	for i := range 16 {
-		k := kernel.LoRA{Scale: 1.5, Bias: i&1 > 0, InOut: i&2 > 0, LoRABias: i&4 > 0, Dropped: i&8 > 0}
+	for i := range 32 {
+		k := kernel.LoRA{Scale: 1.5, Bias: i&1 > 0, InOut: i&2 > 0, LoRABias: i&4 > 0, Dropped: i&8 > 0, Carried: i&16 > 0}
 		kerneltest.Run(t, loraCase(fmt.Sprintf("%+v", k), k, []int{2, 3, 5}, 7, 3))
 	}
 	odd := loraCase("bad inputs", kernel.LoRA{Scale: 2}, []int{2, 3, 5}, 7, 3)
@@ -89,10 +99,53 @@ func TestLoRA(t *testing.T) {
 	for i, x := range applied.X[1:] {
 		applied.X[1+i] = kerneltest.Stored(x, kernel.F32)
 	}
-	kerneltest.Run(t, odd, frozen, applied,
+	carried := loraCase("bad carried inputs", kernel.LoRA{Scale: 2, Carried: true}, []int{2, 3, 5}, 7, 3)
+	carried.Bad = [][]kernel.Spec{
+		{spec(2, 3, 5), spec(7, 5), spec(3, 5), spec(7, 3)},                            // A0 and B0 missing
+		{spec(2, 3, 5), spec(7, 5), spec(3, 5), spec(7, 3), spec(4, 5)},                // B0 missing
+		{spec(2, 3, 5), spec(7, 5), spec(3, 5), spec(7, 3), spec(4, 6), spec(7, 4)},    // A0 width
+		{spec(2, 3, 5), spec(7, 5), spec(3, 5), spec(7, 3), spec(4, 5), spec(7, 3)},    // ranks differ
+		{spec(2, 3, 5), spec(7, 5), spec(3, 5), spec(7, 3), spec(20), spec(7, 4)},      // A0 no matrix
+		{spec(2, 3, 5), spec(7, 5), spec(3, 5), spec(7, 3), specI32(4, 5), spec(7, 4)}, // integer A0
+	}
+	kept := loraCase("frozen carried factors", kernel.LoRA{Scale: 2, Carried: true}, []int{9, 8}, 6, 2)
+	kept.X[4], kept.X[5] = kerneltest.Stored(kept.X[4], kernel.F32), kerneltest.Stored(kept.X[5], kernel.F32)
+	kerneltest.Run(t, odd, frozen, applied, carried, kept,
+		loraCase("many rows, carried", kernel.LoRA{Scale: 2, Bias: true, LoRABias: true, Carried: true}, []int{2, 90, 40}, 120, 5),
 		loraCase("one", kernel.LoRA{Scale: 1, Bias: true}, []int{1, 1}, 1, 1),
 		loraCase("rank above width", kernel.LoRA{Scale: 0.25}, []int{1, 4, 3}, 2, 8),
 		loraCase("many rows", kernel.LoRA{Scale: 2, Bias: true, LoRABias: true}, []int{2, 90, 40}, 120, 5))
+}
+
+// TestConstantFactorsHaveNoGradient: they are no place to learn anything.
+func TestConstantFactorsHaveNoGradient(t *testing.T) {
+	c := loraCase("", kernel.LoRA{Scale: 2, Carried: true}, []int{4, 9}, 5, 3)
+	var in []kernel.Spec
+	for _, x := range c.X {
+		in = append(in, x.Spec())
+	}
+	for i := range 2 {
+		need := make([]bool, len(in))
+		need[4+i] = true
+		if _, err := c.Kernel.Plan(in, need); err == nil {
+			t.Errorf("a gradient of constant factor %d is planned", i)
+		}
+	}
+}
+
+// TestLoRAAtItsStartIsTheLinearMap: factors that are carried along too cancel.
+func TestLoRAAtItsStartIsTheLinearMap(t *testing.T) {
+	k := kernel.LoRA{Scale: 2, Carried: true}
+	c := loraCase("", k, []int{4, 9}, 5, 3)
+	c.X[4], c.X[5] = c.X[2], c.X[3]
+	y, base := kernel.New(4, 5), kernel.New(4, 5)
+	k.Forward(&kernel.Call{X: c.X, Y: y, Scratch: make([]float32, 2*4*3)})
+	kernel.Linear{}.Forward(&kernel.Call{X: c.X[:2], Y: base})
+	for i, want := range base.F32 {
+		if d := y.F32[i] - want; d > 1e-6 || d < -1e-6 {
+			t.Errorf("element %d is %v, without adapter %v", i, y.F32[i], want)
+		}
+	}
 }
 
 func TestLoRAWithZeroBIsTheLinearMap(t *testing.T) {
