@@ -51,6 +51,7 @@ type Adapter struct {
 	trained  []*Trainable
 	points   []optim.Point
 	notes    []string
+	waiting  []waiting                       // what StartFromGradient will initialise
 	users    map[*graph.Param][]string       // names of the modules that use a weight; several where it is tied
 	base     map[*graph.Param]*kernel.Tensor // what parameters that are trained in place were before
 }

@@ -33,7 +33,11 @@ func usersOf(m Model) map[*graph.Param][]string {
 func (b *builder) random(name string) *rand.Rand {
 	h := fnv.New64a()
 	h.Write([]byte(name))
-	return rand.New(rand.NewPCG(b.seed, h.Sum64()))
+	seed := b.seed
+	if own := b.config.Init.Seed; own != nil {
+		seed = *own
+	}
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
 }
 
 // dropout returns the dropout at a module's input, nil for none.

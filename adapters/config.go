@@ -38,16 +38,11 @@ type Config struct {
 	ModulesToSave []string `yaml:"modules_to_save"`
 	// LoRABias gives the factor B a bias.
 	LoRABias bool `yaml:"lora_bias"`
-	Init     Init `yaml:"init"`
+	// Init says how the adapter starts.
+	Init Init `yaml:"init"`
 	// From is an adapter's directory or file to start from. Type and shape come from there; what is set here must agree with it,
 	// except for the dropout.
 	From string `yaml:"from"`
-}
-
-// Init says how an adapter starts.
-type Init struct {
-	// Name is default (A uniform, B zero), gaussian, orthogonal, pissa or olora.
-	Name string `yaml:"name"`
 }
 
 // The defaults of a Config.
@@ -81,9 +76,7 @@ func (c Config) WithDefaults() Config {
 	if c.Bias == "" {
 		c.Bias = formats.BiasNone
 	}
-	if c.Init.Name == "" {
-		c.Init.Name = defaultInit
-	}
+	c.Init = c.Init.withDefaults()
 	return c
 }
 
@@ -116,13 +109,13 @@ func (c Config) lora() (*formats.LoRA, error) {
 	if targets.IsZero() {
 		return nil, errors.New("targets is empty; name the modules to adapt, or all-linear")
 	}
-	if _, err := initByName(c.Init.Name); err != nil {
+	if err := c.Init.validate(c); err != nil {
 		return nil, err
 	}
 	l := &formats.LoRA{
 		Rank: c.Rank, Alpha: c.Alpha, RSLoRA: c.UseRSLoRA, DoRA: c.Type == typeDoRA, Dropout: c.Dropout, Bias: c.Bias,
 		LoRABias: c.LoRABias, Targets: targets, Exclude: exclude, Indices: c.LayersToTransform, Pattern: c.LayersPattern,
-		Ranks: c.RankPattern, Alphas: c.AlphaPattern, Save: c.ModulesToSave, Init: c.Init.Name,
+		Ranks: c.RankPattern, Alphas: c.AlphaPattern, Save: c.ModulesToSave, Init: c.Init.peft(),
 	}
 	return l, l.Validate()
 }

@@ -56,5 +56,5 @@ func ExampleConfig_Validate() {
 	err := adapters.Config{Type: "lora", Init: adapters.Init{Name: "orthgonal"}}.Validate()
 	fmt.Println(err)
 	// Output:
-	// adapters: unknown init "orthgonal"; known are default, gaussian, olora, orthogonal, pissa; did you mean orthogonal?
+	// adapters: unknown init "orthgonal"; known are default, gaussian, loi, lora_ga, lora_one, milora, olora, orthogonal, pissa, stiefel_a, stiefel_b, stiefel_both; did you mean orthogonal?
 }

@@ -72,7 +72,7 @@ func (c Config) agrees(stored Config) error {
 		{"bias", c.Bias != "", c.Bias == stored.Bias, c.Bias, stored.Bias},
 		{"modules_to_save", len(c.ModulesToSave) > 0, slices.Equal(c.ModulesToSave, stored.ModulesToSave), c.ModulesToSave, stored.ModulesToSave},
 		{"lora_bias", c.LoRABias, stored.LoRABias, c.LoRABias, stored.LoRABias},
-		{"init", c.Init.Name != "", c.Init.Name == stored.Init.Name, c.Init.Name, stored.Init.Name},
+		{"init", !c.Init.isZero(), c.Init == stored.Init, c.Init.Name, stored.Init.Name},
 	} {
 		if k.given && !k.agrees {
 			return fmt.Errorf("%s is %v, but the adapter has %v; remove the key, it comes from there", k.key, k.want, k.found)

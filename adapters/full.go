@@ -17,7 +17,7 @@ func validateFull(c Config) error {
 		{"targets", c.Targets != nil}, {"exclude", c.Exclude != nil}, {"layers_to_transform", len(c.LayersToTransform) > 0},
 		{"layers_pattern", len(c.LayersPattern) > 0}, {"rank_pattern", len(c.RankPattern) > 0},
 		{"alpha_pattern", len(c.AlphaPattern) > 0}, {"bias", c.Bias != ""}, {"modules_to_save", len(c.ModulesToSave) > 0},
-		{"lora_bias", c.LoRABias}, {"init", c.Init.Name != ""},
+		{"lora_bias", c.LoRABias}, {"init", !c.Init.isZero()},
 	} {
 		if k.set {
 			return fmt.Errorf("%s does not go with type full, which trains all weights; remove it or choose another type", k.key)

@@ -66,8 +66,12 @@ func (f *fusion) set(p *graph.Param, values []float32) {
 	fused := stored(values, base.DType, base.Shape)
 	change := measure(p.Name, base.Floats(), values, fused.Floats())
 	f.values[p], f.order = fused, append(f.order, p)
-	f.report.Changed = append(f.report.Changed, change)
-	f.report.MaxDelta = max(f.report.MaxDelta, change.MaxDelta)
+	f.report.add(change)
+}
+
+func (r *FuseReport) add(change Fused) {
+	r.Changed = append(r.Changed, change)
+	r.MaxDelta = max(r.MaxDelta, change.MaxDelta)
 }
 
 // checkShared refuses to change a weight that a module beside the adapted one uses. Parameters that are trained themselves change for

@@ -6,13 +6,24 @@ import (
 	"math/rand/v2"
 
 	"gonum.org/v1/gonum/mat"
+
+	"github.com/geotune/geotune/graph/kernel/dense"
+	"github.com/geotune/geotune/optim/manifold"
 )
 
-// initializer fills the factors of a new adapter.
+// initializer is one way to start the factors of a new adapter.
 type initializer struct {
-	fill func(*initInput) error
-	// modifiesBase says that scale·B·A is taken out of the base weight, so that the model starts as it was.
-	modifiesBase bool
+	// fill sets the factors from what initInput holds, nil where they come from the gradient; fromWeight says that the weight alone
+	// decides.
+	fill       func(*initInput) error
+	fromWeight bool
+	// gradient sets the factors from the leading singular triplets of the gradient, of which it takes split·rank.
+	gradient func(*initInput, manifold.SVD[float32])
+	split    int
+	// peft is its name in PEFT's init_lora_weights, empty where PEFT does not know it.
+	peft string
+	// defaults are those of the settings that belong to it. It has a Base if its X0 is not 0 and is made up for.
+	defaults Init
 }
 
 // initInput is what an initialisation of X = scale·B·A may use.
@@ -22,6 +33,12 @@ type initInput struct {
 	scale         float32
 	weight        func() []float32 // the base weight, (out,in)
 	a, b          []float32        // the factors (rank,in) and (out,rank), zeroed
+	settings      Init
+}
+
+// factors returns A and B as matrices.
+func (x *initInput) factors() (a, b dense.Mat[float32]) {
+	return dense.Of(x.a, x.rank, x.in), dense.Of(x.b, x.out, x.rank)
 }
 
 // kaimingInit is PEFT's default: A as torch.nn.Linear starts (Kaiming uniform with a=√5, uniform in ±1/√in), B zero.
@@ -78,8 +95,8 @@ func normals(rng *rand.Rand, n int) []float64 {
 	return out
 }
 
-// dense returns the base weight in float64, (out,in).
-func (x *initInput) dense() *mat.Dense {
+// matrix returns the base weight in float64, (out,in).
+func (x *initInput) matrix() *mat.Dense {
 	data := make([]float64, x.out*x.in)
 	for i, v := range x.weight() {
 		data[i] = float64(v)
@@ -87,10 +104,11 @@ func (x *initInput) dense() *mat.Dense {
 	return mat.NewDense(x.out, x.in, data)
 }
 
-// fits refuses ranks above that of a matrix of the weight's shape.
-func (x *initInput) fits(name string) error {
-	if x.rank > min(x.in, x.out) {
-		return fmt.Errorf("init %s with rank %d, but the weight is %d×%d; choose a rank of at most %d", name, x.rank, x.out, x.in, min(x.in, x.out))
+// fits refuses ranks of which a matrix of the weight's shape has less than times as many singular values.
+func (x *initInput) fits(times int) error {
+	if most := min(x.in, x.out) / times; x.rank > most {
+		return fmt.Errorf("init %s with rank %d, but the weight is %d×%d; choose a rank of at most %d, or leave the module out of targets",
+			x.settings.Name, x.rank, x.out, x.in, most)
 	}
 	return nil
 }

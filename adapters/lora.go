@@ -1,12 +1,9 @@
 package adapters
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/geotune/geotune/adapters/formats"
-	"github.com/geotune/geotune/layers"
 )
 
 // validateLoRA checks the settings of lora and dora.
@@ -105,6 +102,9 @@ func (b *builder) loraSettings() (*formats.LoRA, error) {
 // adapt puts the factors onto one module.
 func (b *builder) adapt(m *module, l *formats.LoRA, rank int, scale float32) error {
 	if m.embedding != nil {
+		if b.file == nil && (b.carries() || b.config.Init.FromGradient()) {
+			return fmt.Errorf("init %s is for linear layers; leave the embedding out of targets", b.config.Init.Name)
+		}
 		return b.adaptEmbedding(m, l, rank, scale)
 	}
 	in, out := m.linear.In, m.linear.Out
@@ -115,7 +115,7 @@ func (b *builder) adapt(m *module, l *formats.LoRA, rank int, scale float32) err
 	if l.LoRABias {
 		p.bias = newParam(m.name, formats.KindBBias, out)
 	}
-	if err := b.start(p, l.Init, rank); err != nil {
+	if err := b.start(p, l.Init); err != nil {
 		return err
 	}
 	if !l.DoRA {
@@ -127,49 +127,5 @@ func (b *builder) adapt(m *module, l *formats.LoRA, rank int, scale float32) err
 	copy(d.magnitude.Param.Value.F32, rowNorms(p.merged(), out, in))
 	m.linear.Adapter = d
 	b.add(d)
-	return nil
-}
-
-// start runs the initialisation. The factors of a stored adapter come from its file, but what the initialisation took out of the base
-// weight has to be taken out again.
-func (b *builder) start(p *loraLinear, name string, rank int) error {
-	if b.file != nil {
-		if strings.HasPrefix(name, "pissa_niter_") { // whose randomised SVD approximates the exact one
-			name = "pissa"
-		}
-		if !inits[name].modifiesBase {
-			return nil
-		}
-	}
-	init, err := initByName(name)
-	if err != nil {
-		return err
-	}
-	if init.modifiesBase {
-		if err := b.canReplace(p.layer, name); err != nil {
-			return err
-		}
-	}
-	x := &initInput{
-		rng: b.random(p.layer.Name), in: p.layer.In, out: p.layer.Out, rank: rank, scale: p.scale,
-		weight: func() []float32 { return outIn(p.layer) }, a: p.a.Param.Value.F32, b: p.b.Param.Value.F32,
-	}
-	if err := init.fill(x); err != nil {
-		return err
-	}
-	if init.modifiesBase {
-		p.takeOut()
-	}
-	return nil
-}
-
-// canReplace refuses to start from the weight where PEFT could not do the same on loading.
-func (b *builder) canReplace(l *layers.Linear, name string) error {
-	if users := b.users[l.Weight]; len(users) > 1 {
-		return fmt.Errorf("init %s changes the weight, which is shared by %q; leave the module out of targets", name, users)
-	}
-	if name == "olora" && l.InOut {
-		return errors.New("init olora is not defined for weights stored as (in, out), the Conv1D of GPT-2; use pissa")
-	}
 	return nil
 }

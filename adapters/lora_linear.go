@@ -18,7 +18,10 @@ type loraLinear struct {
 	a, b    *Trainable
 	bias    *Trainable // of B, or nil
 	dropout *layers.Dropout
+	start   *start // nil without an X0, or where it follows from the weight
 }
+
+func (p *loraLinear) rank() int { return p.a.Param.Value.Shape[0] }
 
 // ApplyLinear implements layers.LinearAdapter.
 func (p *loraLinear) ApplyLinear(g *graph.Graph, l *layers.Linear, x *graph.Node) *graph.Node {
@@ -27,7 +30,12 @@ func (p *loraLinear) ApplyLinear(g *graph.Graph, l *layers.Linear, x *graph.Node
 		in = append(in, g.Param(p.bias.Param))
 	}
 	in, dropped := p.drop(g, in, x)
-	return g.Apply(kernel.LoRA{Scale: p.scale, Bias: l.Bias != nil, InOut: l.InOut, LoRABias: p.bias != nil, Dropped: dropped}, in...)
+	k := kernel.LoRA{Scale: p.scale, Bias: l.Bias != nil, InOut: l.InOut, LoRABias: p.bias != nil, Dropped: dropped}
+	if p.start != nil && p.start.carried {
+		k.Carried = true
+		in = append(in, g.Param(p.start.a), g.Param(p.start.b))
+	}
+	return g.Apply(k, in...)
 }
 
 // drop appends the dropped-out x of the adapter's path, where dropout is on.
@@ -67,18 +75,30 @@ func lowRank(name string, a, b *Trainable, scale float32) optim.Point {
 }
 
 // takeOut replaces the layer's weight by W − scale·B·A, rounded to its storage type as PEFT does. W itself stays as it is.
-func (p *loraLinear) takeOut() {
-	l := p.layer
-	w := outIn(l)
-	addProduct(w, -p.scale, p.b.Param.Value.F32, p.a.Param.Value.F32, l.Out, p.a.Param.Value.Shape[0], l.In)
+func (p *loraLinear) takeOut(a, b *graph.Param) {
 	v := p.base.Value
-	l.Weight = graph.FrozenParam(p.base.Name+".residual", stored(fromOutIn(l, w), v.DType, v.Shape))
+	p.layer.Weight = graph.FrozenParam(p.base.Name+".residual", stored(p.without(a, b), v.DType, v.Shape))
 }
 
-// merged returns W + scale·B·A in float32, (out,in).
+// without returns W − scale·B·A in float32, in the layer's layout.
+func (p *loraLinear) without(a, b *graph.Param) []float32 {
+	w := toOutIn(p.layer, p.base.Value.Floats())
+	p.add(w, -p.scale, a, b)
+	return fromOutIn(p.layer, w)
+}
+
+// add adds scale·B·A to w, (out,in).
+func (p *loraLinear) add(w []float32, scale float32, a, b *graph.Param) {
+	addProduct(w, scale, b.Value.F32, a.Value.F32, p.layer.Out, p.rank(), p.layer.In)
+}
+
+// merged returns the weight of the adapted layer in float32, (out,in).
 func (p *loraLinear) merged() []float32 {
 	w := outIn(p.layer)
-	addProduct(w, p.scale, p.b.Param.Value.F32, p.a.Param.Value.F32, p.layer.Out, p.a.Param.Value.Shape[0], p.layer.In)
+	p.add(w, p.scale, p.a.Param, p.b.Param)
+	if p.start != nil && p.start.carried {
+		p.add(w, -p.scale, p.start.a, p.start.b)
+	}
 	return w
 }
 

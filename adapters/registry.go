@@ -38,12 +38,24 @@ var types = map[string]adapterType{
 
 // inits lists the initialisations of LoRA factors.
 var inits = map[string]initializer{
-	"default":    {fill: kaimingInit},
-	"gaussian":   {fill: gaussianInit},
-	"orthogonal": {fill: orthogonalInit},
-	"pissa":      {fill: pissaInit, modifiesBase: true},
-	"olora":      {fill: oloraInit, modifiesBase: true},
+	"default":      {fill: kaimingInit, peft: "default"},
+	"gaussian":     {fill: gaussianInit, peft: "gaussian"},
+	"orthogonal":   {fill: orthogonalInit, peft: "orthogonal"},
+	"stiefel_a":    {fill: stiefelAInit},
+	"stiefel_b":    {fill: stiefelBInit},
+	"stiefel_both": {fill: stiefelInit, defaults: Init{Base: BaseCarried, Scale: 0.01}},
+	"pissa":        {fill: pissaInit, fromWeight: true, peft: "pissa", defaults: Init{Base: BaseModified}},
+	"olora":        {fill: oloraInit, fromWeight: true, peft: "olora", defaults: Init{Base: BaseModified}},
+	"milora":       {fill: miloraInit, fromWeight: true, defaults: Init{Base: BaseCarried}},
+	"loi":          {gradient: loiInit, split: 2, defaults: Init{Base: BaseCarried, Scale: -0.01, Oversample: oversample, Power: &power}},
+	"lora_ga":      {gradient: loraGAInit, split: 2, defaults: Init{Base: BaseCarried, Gamma: 16, Oversample: oversample, Power: &power}},
+	"lora_one":     {gradient: loraOneInit, split: 1, defaults: Init{Gamma: 128, Oversample: oversample, Power: &power}},
 }
+
+// The defaults of the randomised decomposition of the gradient, those of arXiv 2507.12142, Appendix F.
+const oversample = 16
+
+var power = 1
 
 // Types returns the names of the adapter types.
 func Types() []string { return slices.Sorted(maps.Keys(types)) }

@@ -130,19 +130,6 @@ func baseOf(p part) *graph.Param {
 	return nil
 }
 
-// File returns the adapter as formats writes it: a copy of the values, with the settings that make PEFT build the same adapter.
-func (a *Adapter) File(h formats.Header) *formats.Adapter {
-	f := &formats.Adapter{Settings: a.settings, Header: h, Tensors: formats.Tensors{}}
-	if a.settings != nil {
-		f.Prefix = formats.Prefix
-	}
-	for _, t := range a.trained {
-		v := t.Param.Value
-		f.Tensors[strings.TrimPrefix(t.Key, formats.Prefix)] = formats.NewTensor(slices.Clone(v.F32), v.Shape...)
-	}
-	return f
-}
-
 // Header returns what the file the adapter came from says beside its settings.
 func (a *Adapter) Header() formats.Header { return a.header }
 

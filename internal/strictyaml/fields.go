@@ -12,6 +12,7 @@ import (
 type field struct {
 	name  string
 	value reflect.Value
+	omit  bool // Marshal leaves the key out while the value is zero
 }
 
 type fields []field
@@ -30,9 +31,9 @@ func fieldsOf(v reflect.Value) fields {
 				out = append(out, fieldsOf(inner)...)
 			}
 		case name == "":
-			out = append(out, field{strings.ToLower(f.Name), v.Field(i)})
+			out = append(out, field{name: strings.ToLower(f.Name), value: v.Field(i)})
 		default:
-			out = append(out, field{name, v.Field(i)})
+			out = append(out, field{name: name, value: v.Field(i), omit: option == "omitzero"})
 		}
 	}
 	return out

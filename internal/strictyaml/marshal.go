@@ -14,7 +14,8 @@ import (
 )
 
 // Marshal writes v as YAML that [Decode] reads back to an equal value: every field, defaults too, in the order of declaration; maps by key; floats in the shortest
-// form that gives the same bits (1e-4, not 0.0001000001); lists of scalars in one line.
+// form that gives the same bits (1e-4, not 0.0001000001); lists of scalars in one line. A field with the option omitzero, as in `yaml:"name,omitzero"`, is left out
+// while it is zero: a setting that does not apply.
 func Marshal(v any) ([]byte, error) {
 	n, err := encode(reflect.ValueOf(v), "", 0)
 	if err != nil {
@@ -96,6 +97,9 @@ func encodeString(s, path string) (*yaml.Node, error) {
 func encodeStruct(v reflect.Value, path string, depth int) (*yaml.Node, error) {
 	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for _, f := range fieldsOf(v) {
+		if f.omit && f.value.IsZero() {
+			continue
+		}
 		value, err := encode(f.value, join(path, f.name), depth+1)
 		if err != nil {
 			return nil, err

@@ -394,3 +394,25 @@ func TestDistanceIsSymmetricAndZeroOnlyForEqualWords(t *testing.T) {
 		t.Errorf("kitten to sitting: %d", d)
 	}
 }
+
+// TestZeroSettingsThatDoNotApplyAreLeftOut writes the option omitzero and reads the result back.
+func TestZeroSettingsThatDoNotApplyAreLeftOut(t *testing.T) {
+	type settings struct {
+		Name  string  `yaml:"name"`
+		Scale float64 `yaml:"scale,omitzero"`
+		Power *int    `yaml:"power,omitzero"`
+	}
+	zero := 0
+	for want, s := range map[string]settings{
+		"name: ''\n": {}, "name: a\nscale: 0.5\n": {Name: "a", Scale: 0.5}, "name: a\npower: 0\n": {Name: "a", Power: &zero},
+	} {
+		out, err := Marshal(s)
+		if err != nil || string(out) != want {
+			t.Errorf("%+v is written %q, want %q (%v)", s, out, want, err)
+		}
+		var again settings
+		if err := Decode("f", out, &again); err != nil || !reflect.DeepEqual(again, s) {
+			t.Errorf("%q is read as %+v, %v", out, again, err)
+		}
+	}
+}

@@ -24,6 +24,7 @@ import (
 const (
 	stateFile     = "state.json"
 	pointsFile    = "points.safetensors"
+	constantsFile = "constants.safetensors"
 	optimizerFile = "optimizer.safetensors"
 	gradientsFile = "gradients.safetensors"
 )
@@ -32,6 +33,8 @@ const (
 type Run struct {
 	// State is anything that JSON can carry exactly; Load fills the value it points to.
 	State any
+	// Constants are values that were fixed when the run began and that it could not find again.
+	Constants []optim.Tensor
 	// Points are the trained values and, where the run stopped between two micro-batches of a step, their gradients.
 	Points    []optim.Point
 	Gradients bool
@@ -71,11 +74,16 @@ func (r Run) write(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, stateFile), append(state, '\n'), 0o666); err != nil {
 		return err
 	}
-	if err := safetensors.Write(filepath.Join(dir, pointsFile), r.tensors(value), nil); err != nil {
+	if len(r.Constants) > 0 {
+		if err := safetensors.Write(filepath.Join(dir, constantsFile), stored(r.Constants, value), nil); err != nil {
+			return err
+		}
+	}
+	if err := safetensors.Write(filepath.Join(dir, pointsFile), stored(r.trained(), value), nil); err != nil {
 		return err
 	}
 	if r.Gradients {
-		if err := safetensors.Write(filepath.Join(dir, gradientsFile), r.tensors(gradient), nil); err != nil {
+		if err := safetensors.Write(filepath.Join(dir, gradientsFile), stored(r.trained(), gradient), nil); err != nil {
 			return err
 		}
 	}
@@ -89,13 +97,21 @@ func (r Run) write(dir string) error {
 func value(t optim.Tensor) *kernel.Tensor    { return t.Value }
 func gradient(t optim.Tensor) *kernel.Tensor { return t.Grad }
 
-func (r Run) tensors(which func(optim.Tensor) *kernel.Tensor) []safetensors.Tensor {
-	var out []safetensors.Tensor
+// trained returns the tensors of all points.
+func (r Run) trained() []optim.Tensor {
+	var out []optim.Tensor
 	for _, p := range r.Points {
-		for _, t := range p.Tensors() {
-			if x := which(t); x != nil {
-				out = append(out, safetensors.Floats(t.Name, safetensors.F32, x.Shape, x.F32))
-			}
+		out = append(out, p.Tensors()...)
+	}
+	return out
+}
+
+// stored returns values or gradients as a file holds them.
+func stored(tensors []optim.Tensor, which func(optim.Tensor) *kernel.Tensor) []safetensors.Tensor {
+	var out []safetensors.Tensor
+	for _, t := range tensors {
+		if x := which(t); x != nil {
+			out = append(out, safetensors.Floats(t.Name, safetensors.F32, x.Shape, x.F32))
 		}
 	}
 	return out
@@ -116,42 +132,45 @@ func Load(path string, r Run) error {
 	if err := r.loadOptimizer(filepath.Join(path, optimizerFile)); err != nil {
 		return err
 	}
-	if err := r.loadTensors(filepath.Join(path, pointsFile), value); err != nil {
+	err = loadTensors(filepath.Join(path, constantsFile), r.Constants, value)
+	if err != nil && !(len(r.Constants) == 0 && errors.Is(err, fs.ErrNotExist)) {
 		return err
 	}
-	err = r.loadTensors(filepath.Join(path, gradientsFile), gradient)
+	if err := loadTensors(filepath.Join(path, pointsFile), r.trained(), value); err != nil {
+		return err
+	}
+	err = loadTensors(filepath.Join(path, gradientsFile), r.trained(), gradient)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err
 }
 
-func (r Run) loadTensors(path string, which func(optim.Tensor) *kernel.Tensor) error {
+// loadTensors reads exactly the given values or gradients from a file.
+func loadTensors(path string, tensors []optim.Tensor, which func(optim.Tensor) *kernel.Tensor) error {
 	set, err := safetensors.Open(path)
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	defer set.Close()
 	wanted := 0
-	for _, p := range r.Points {
-		for _, t := range p.Tensors() {
-			x := which(t)
-			if x == nil {
-				continue
-			}
-			wanted++
-			v, err := set.Float32(t.Name)
-			if err != nil {
-				return fmt.Errorf("checkpoint: %w", err)
-			}
-			if len(v) != len(x.F32) {
-				return fmt.Errorf("checkpoint: %s: tensor %q has %d values, the run has %d; the config has changed", path, t.Name, len(v), len(x.F32))
-			}
-			copy(x.F32, v)
+	for _, t := range tensors {
+		x := which(t)
+		if x == nil {
+			continue
 		}
+		wanted++
+		v, err := set.Float32(t.Name)
+		if err != nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+		if len(v) != len(x.F32) {
+			return fmt.Errorf("checkpoint: %s: tensor %q has %d values, the run has %d; the config has changed", path, t.Name, len(v), len(x.F32))
+		}
+		copy(x.F32, v)
 	}
 	if wanted != set.Len() {
-		return fmt.Errorf("checkpoint: %s holds %d tensors, the run trains %d; the config has changed", path, set.Len(), wanted)
+		return fmt.Errorf("checkpoint: %s holds %d tensors, the run has %d; the config has changed", path, set.Len(), wanted)
 	}
 	return nil
 }

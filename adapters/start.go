@@ -1,0 +1,171 @@
+package adapters
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/geotune/geotune/graph"
+	"github.com/geotune/geotune/layers"
+	"github.com/geotune/geotune/optim"
+)
+
+// start holds the factors of the update X0 that an initialisation began with and that is not a part of the model's function.
+type start struct {
+	a, b *graph.Param
+	// carried says that -X0 is added to the layer's output; otherwise it is in the weight.
+	carried bool
+}
+
+// start runs the initialisation of a new adapter. The factors of a stored one come from its file, whose init_lora_weights is given, but
+// what that initialisation took out of the base weight has to be taken out again.
+func (b *builder) start(p *loraLinear, stored string) error {
+	settings := b.config.Init
+	if b.file != nil {
+		if strings.HasPrefix(stored, "pissa_niter_") { // whose randomised SVD approximates the exact one
+			stored = "pissa"
+		}
+		if settings = (Init{Name: stored}.withDefaults()); settings.Base != BaseModified {
+			return nil
+		}
+	}
+	init, err := initByName(settings.Name)
+	if err != nil {
+		return err
+	}
+	x := b.input(p, settings)
+	if settings.Base == BaseModified {
+		if err := b.canReplace(p.layer, init.peft); err != nil {
+			return fmt.Errorf("init %s %w", settings.Name, err)
+		}
+	}
+	if settings.offset() && x.scale <= 0 {
+		return fmt.Errorf("init %s needs a positive alpha", settings.Name)
+	}
+	if init.gradient != nil {
+		if err := x.fits(init.split); err != nil {
+			return err
+		}
+		b.waiting = append(b.waiting, waiting{p, x, init})
+		init.fill = kaimingInit // until then the model is the base
+	}
+	if settings.Base != "" && !(settings.Base == BaseModified && init.peft != "") {
+		p.keepStart(settings.Base == BaseCarried)
+	}
+	if err := init.fill(x); err != nil {
+		return err
+	}
+	if init.gradient == nil && settings.Base != "" {
+		p.setStart()
+	}
+	return nil
+}
+
+// input returns what an initialisation of p may use.
+func (b *builder) input(p *loraLinear, settings Init) *initInput {
+	return &initInput{
+		rng: b.random(p.layer.Name), in: p.layer.In, out: p.layer.Out, rank: p.rank(), scale: p.scale, settings: settings,
+		weight: func() []float32 { return outIn(p.layer) }, a: p.a.Param.Value.F32, b: p.b.Param.Value.F32,
+	}
+}
+
+// canReplace refuses to change the weight where another module uses it too, or where PEFT, which knows the initialisation by that name,
+// could not do the same on loading.
+func (b *builder) canReplace(l *layers.Linear, peft string) error {
+	if users := b.users[l.Weight]; len(users) > 1 {
+		return fmt.Errorf("changes the weight, which is shared by %q; leave the module out of targets, or set init.base to %s", users, BaseCarried)
+	}
+	if peft == "olora" && l.InOut {
+		return errors.New("is not defined for weights stored as (in, out), the Conv1D of GPT-2; use pissa")
+	}
+	return nil
+}
+
+// keepStart makes room for the factors of X0.
+func (p *loraLinear) keepStart(carried bool) {
+	room := func(t *Trainable) *graph.Param {
+		q := graph.NewParam(t.Key+".start", t.Param.Value.Shape...)
+		q.Trainable = false
+		return q
+	}
+	p.start = &start{a: room(p.a), b: room(p.b), carried: carried}
+}
+
+// setStart makes the present update X0.
+func (p *loraLinear) setStart() {
+	if p.start == nil {
+		p.takeOut(p.a.Param, p.b.Param)
+		return
+	}
+	copy(p.start.a.Value.F32, p.a.Param.Value.F32)
+	copy(p.start.b.Value.F32, p.b.Param.Value.F32)
+	if !p.start.carried {
+		p.takeOut(p.start.a, p.start.b)
+	}
+}
+
+// Constants returns what the adapter's function depends on besides trained values and the base weights: the factors of X0, without
+// gradients. They are part of a checkpoint; [Adapter.Restored] is to be called when they have been put back.
+func (a *Adapter) Constants() []optim.Tensor {
+	var out []optim.Tensor
+	for _, p := range a.linears() {
+		if p.start == nil {
+			continue
+		}
+		for _, q := range []*graph.Param{p.start.a, p.start.b} {
+			out = append(out, optim.Tensor{Name: q.Name, Value: q.Value})
+		}
+	}
+	return out
+}
+
+// Restored makes the adapter go on from trained values and constants that were put back, instead of initialising them.
+func (a *Adapter) Restored() {
+	a.waiting = nil
+	for _, p := range a.linears() {
+		if p.start != nil && !p.start.carried {
+			p.takeOut(p.start.a, p.start.b)
+		}
+	}
+}
+
+// linears returns the adapted linear layers.
+func (a *Adapter) linears() []*loraLinear {
+	var out []*loraLinear
+	for _, p := range a.parts {
+		switch p := p.(type) {
+		case *loraLinear:
+			out = append(out, p)
+		case *doraLinear:
+			out = append(out, p.loraLinear)
+		}
+	}
+	return out
+}
+
+// carries reports whether -X0 is carried along.
+func (a *Adapter) carries() bool {
+	return a.config.Init.Base == BaseCarried
+}
+
+// BelongsToModifiedBase reports whether the saved adapter goes with weights other than those of the model that PEFT would not derive on
+// loading; SaveBase writes them.
+func (a *Adapter) BelongsToModifiedBase() bool {
+	return a.config.Init.Base == BaseModified && a.config.Init.peft() == defaultInit
+}
+
+// SaveBase calls save while the model's parameters hold the weights that the adapter belongs to, W - X0, and reports what rounding them
+// to the type they are stored in has cost.
+func (a *Adapter) SaveBase(save func() error) (*FuseReport, error) {
+	f := &fusion{}
+	for _, p := range a.linears() {
+		if p.start == nil || p.start.carried {
+			continue
+		}
+		base, modified := p.base.Value, p.layer.Weight.Value
+		f.report.add(measure(p.base.Name, base.Floats(), p.without(p.start.a, p.start.b), modified.Floats()))
+		p.base.Value = modified
+		defer func() { p.base.Value = base }()
+	}
+	return &f.report, save()
+}
