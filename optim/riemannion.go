@@ -59,6 +59,15 @@ func (r *Riemannion) Validate() error {
 	return nil
 }
 
+// StepLength implements StepLengther: lr, unless MatchAdamW changes it.
+func (r *Riemannion) StepLength(p *LowRank, lr float64) float64 {
+	if !r.MatchAdamW {
+		return lr
+	}
+	out, in, rank := p.size()
+	return lr * 0.2 * math.Sqrt(float64(out)*float64(in)/float64(2*rank))
+}
+
 // Step moves p by one step.
 func (r *Riemannion) Step(p Point, s *State, h Hyper) error {
 	x, ok := p.(*LowRank)
@@ -72,11 +81,7 @@ func (r *Riemannion) Step(p Point, s *State, h Hyper) error {
 		return err
 	}
 	mix(float32(r.Momentum), m.momentum, 1, m.gradient)
-	step := manifold.Step{Rate: h.LR, Keep: 1 - h.LR*h.WeightDecay, Projections: r.Projections}
-	if r.MatchAdamW {
-		out, in, rank := x.size()
-		step.Rate *= 0.2 * math.Sqrt(float64(out)*float64(in)/float64(2*rank))
-	}
+	step := manifold.Step{Rate: r.StepLength(x, h.LR), Keep: 1 - h.LR*h.WeightDecay, Projections: r.Projections}
 	if !r.Nesterov {
 		m.finish(nil, step)
 		return nil

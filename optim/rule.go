@@ -37,6 +37,12 @@ type TangentNormer interface {
 	SquaredNorm(p Point, s *State) float64
 }
 
+// StepLengther is implemented by rules whose steps have a length that is known beforehand.
+type StepLengther interface {
+	// StepLength returns about how far a step at learning rate lr moves the update X = Scale·B·A of p in the spectral norm.
+	StepLength(p *LowRank, lr float64) float64
+}
+
 var rules = newRegistry[func() Rule]("optimizer")
 
 // Register makes a rule available under a name in config files. newRule returns the rule with its default hyperparameters. It is

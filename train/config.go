@@ -158,6 +158,15 @@ func (c *Config) OptimConfig() optim.Config {
 // YAML writes the config with every default visible. LoadConfig reads it back to the same config.
 func (c *Config) YAML() ([]byte, error) {
 	resolved := *c
-	resolved.Adapter = c.Adapter.WithDefaults()
+	resolved.Adapter = c.adapter()
 	return strictyaml.Marshal(resolved)
+}
+
+// adapter returns the adapter's section with every default.
+func (c *Config) adapter() adapters.Config {
+	a := c.Adapter.WithDefaults()
+	if a.Init.FromGradient() && a.Init.Batches == 0 {
+		a.Init.Batches = c.Train.Accumulate
+	}
+	return a
 }

@@ -93,7 +93,7 @@ func (s Source) Parse(overrides []Override) (*Config, error) {
 		}
 	}
 	c := l.config
-	c.Adapter = c.Adapter.WithDefaults()
+	c.Adapter = c.adapter()
 	var errs []error
 	for _, p := range c.problems() {
 		errs = append(errs, fmt.Errorf("%s: %w", l.place(p.path), p))

@@ -27,7 +27,7 @@ func TestKilledRunProcess(t *testing.T) {
 	if model == "" {
 		return // only meaningful as a child
 	}
-	cfg := variants[0].config(t, model, out, "train.save_every=1", "train.steps=12")
+	cfg := fromGradient.config(t, model, out, "train.save_every=1", "train.steps=12")
 	if err := carryOut(t, cfg, run.Options{Resume: true}, context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestKillAndResumeGivesTheSameBytes(t *testing.T) {
 	}
 	model := tinyModel(t)
 	whole := filepath.Join(t.TempDir(), "whole")
-	cfg := variants[0].config(t, model, whole, "train.save_every=1", "train.steps=12")
+	cfg := fromGradient.config(t, model, whole, "train.save_every=1", "train.steps=12")
 	if err := carryOut(t, cfg, run.Options{}, context.Background()); err != nil {
 		t.Fatal(err)
 	}

@@ -110,6 +110,9 @@ func (p *report) markdown(s train.State) string {
 			fmt.Fprintf(&b, "| %d | %.4f | %.2f |\n", e.Step, e.Loss, math.Exp(e.Loss))
 		}
 	}
+	if r.begun != nil {
+		b.WriteString(r.begun.markdown())
+	}
 	fmt.Fprintf(&b, "\nThe settings are in `%s`, the numbers of every step in `%s`.\n\n```\n%s```\n", ConfigFile, train.MetricsFile, p.next())
 	return b.String()
 }

@@ -40,6 +40,7 @@ type Run struct {
 	opt      *optim.Optimizer
 	task     *text.Task
 	steps    int
+	begun    *begun // nil where the start needed no gradient
 }
 
 // Open reads model and data and attaches the adapter. It writes nothing.

@@ -69,18 +69,27 @@ type variant struct {
 	adapter    string
 	pack       bool
 	checkpoint bool
+	sets       []string
 }
 
 var variants = []variant{
-	{"lora, rank: 2, dropout: 0.1", false, false},
-	{"dora, rank: 2, bias: all", true, true},
-	{"full", true, false},
+	{"lora, rank: 2, dropout: 0.1", false, false, nil},
+	{"dora, rank: 2, bias: all", true, true, nil},
+	{"full", true, false, nil},
+	fromGradient,
+	{"lora, rank: 2, init: {name: loi, scale: 1, base: modified, batches: 3, power: 0, oversample: 3}", true, true, riemannion},
+	{"lora, rank: 2, init: {name: lora_ga, seed: 3}", true, false, nil},
 }
+
+// fromGradient is a run whose start takes passes through the data that a resumed run must not repeat.
+var fromGradient = variant{"lora, rank: 2, dropout: 0.1, init: {name: loi, scale: 1}", false, false, riemannion}
+
+var riemannion = []string{"optimizer.name=riemannion", "optimizer.lr=0.01"}
 
 func (v variant) config(t *testing.T, model, out string, sets ...string) *train.Config {
 	t.Helper()
 	text := fmt.Sprintf(recipe, model, v.pack, v.adapter, v.checkpoint, out)
-	cfg, err := train.ParseConfig("run.yaml", []byte(text), sets)
+	cfg, err := train.ParseConfig("run.yaml", []byte(text), append(slices.Clone(v.sets), sets...))
 	if err != nil {
 		t.Fatal(err)
 	}

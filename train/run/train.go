@@ -24,6 +24,8 @@ const (
 	adapterDir     = "adapter" // the final adapter
 	modelDir       = "model"   // the final model of full fine-tuning
 	bestDir        = "best"    // what had the lowest held-out loss
+	baseDir        = "base"    // the base model of the adapter, where its start was taken out of the weights
+	startFile      = "init.json"
 	reportFile     = "report.md"
 )
 
@@ -41,6 +43,9 @@ func (r *Run) Train(finish, stop context.Context) error {
 		return err
 	}
 	if err := r.begin(); err != nil {
+		return err
+	}
+	if err := r.start(state.Data != ""); err != nil {
 		return err
 	}
 	kept := state.Step
@@ -151,7 +156,7 @@ func (r *Run) save(s train.State) error {
 }
 
 func (r *Run) stored(s *saved) checkpoint.Run {
-	return checkpoint.Run{State: s, Points: r.adapter.Points(), Optimizer: r.opt}
+	return checkpoint.Run{State: s, Constants: r.adapter.Constants(), Points: r.adapter.Points(), Optimizer: r.opt}
 }
 
 // restore loads the newest whole checkpoint if the run is to resume, and refuses to start over in a folder that holds a run.
@@ -177,12 +182,17 @@ func (r *Run) restore() (saved, error) {
 	if s.Data != r.data.fingerprint {
 		return s, fmt.Errorf("run: resume from %s: data, tokenizer or batch settings differ from those of the checkpoint; put them back or start a new run", path)
 	}
+	r.adapter.Restored()
 	fmt.Fprintf(r.o.Log, "continuing after step %d of %s\n", s.Step, path)
 	return s, nil
 }
 
 func (r *Run) header() formats.Header {
-	return formats.Header{Base: r.cfg.Model.Path, Task: "CAUSAL_LM"}
+	base := r.cfg.Model.Path
+	if r.adapter.BelongsToModifiedBase() {
+		base = r.out(baseDir)
+	}
+	return formats.Header{Base: base, Task: "CAUSAL_LM"}
 }
 
 func (r *Run) finalDir() string {
