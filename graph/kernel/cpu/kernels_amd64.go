@@ -1,9 +1,5 @@
 package cpu
 
-import "unsafe"
-
-//go:generate go run -C internal/asmgen . -dir ../..
-
 //go:noescape
 func tileAVX512(t *tile, i int)
 
@@ -19,24 +15,6 @@ func (ks *kernels) run(f family, t *tile, rows int) {
 		tileAVX2(t, int(f)*7+rows)
 	default:
 		tileGeneric(t, rows)
-	}
-}
-
-// hasDots reports whether the level has kernels for inner products of contiguous vectors.
-func (ks *kernels) hasDots() bool { return ks.level != generic }
-
-// runDots computes 1 or 2 rows and 1 or 4 columns, where the columns of b are contiguous and ldb is the stride between them.
-func runDots(t *tile, rows, cols int) {
-	p := (*byte)(unsafe.Pointer(t))
-	switch {
-	case rows == 2 && cols == 4:
-		dots2x4(p)
-	case rows == 2:
-		dots2x1(p)
-	case cols == 4:
-		dots1x4(p)
-	default:
-		dots1x1(p)
 	}
 }
 
@@ -70,4 +48,38 @@ func (ks *kernels) packLines(dst *float32, dstRow int, lines *[16]*float32, k in
 		packLinesAVX2(dst, dstRow, &lines[0], k)
 	}
 	return true
+}
+
+// run applies the curve to n elements, a multiple of asmStep.
+func (c curve) run(l level, dst, src *float32, n int) {
+	if l == avx512 {
+		switch c {
+		case expCurve:
+			expAVX512(dst, src, n)
+		case tanhCurve:
+			tanhAVX512(dst, src, n)
+		case erfCurve:
+			erfAVX512(dst, src, n)
+		case sigmoidCurve:
+			sigmoidAVX512(dst, src, n)
+		}
+		return
+	}
+	switch c {
+	case expCurve:
+		expAVX2(dst, src, n)
+	case tanhCurve:
+		tanhAVX2(dst, src, n)
+	case erfCurve:
+		erfAVX2(dst, src, n)
+	case sigmoidCurve:
+		sigmoidAVX2(dst, src, n)
+	}
+}
+
+func expSub(l level, x *float32, shift float32, n int) float32 {
+	if l == avx512 {
+		return expSubAVX512(x, shift, n)
+	}
+	return expSubAVX2(x, shift, n)
 }

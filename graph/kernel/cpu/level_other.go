@@ -1,5 +1,6 @@
-//go:build !amd64
+//go:build !amd64 && !arm64
 
 package cpu
 
-func bestLevel() level { return generic }
+// machineLevels returns the levels that this machine has, weakest first.
+func machineLevels() []level { return []level{generic} }

@@ -8,7 +8,7 @@ import (
 // eachLevel runs f once for each level this machine has.
 func eachLevel(t *testing.T, f func(t *testing.T)) {
 	defer current.Store(current.Load())
-	for l := range bestLevel() + 1 {
+	for _, l := range machineLevels() {
 		current.Store(int32(l))
 		t.Run(l.String(), f)
 	}
@@ -16,11 +16,16 @@ func eachLevel(t *testing.T, f func(t *testing.T)) {
 
 func TestStartLevelNeverExceedsTheMachine(t *testing.T) {
 	for _, c := range []struct {
-		name       string
-		best, want level
-	}{{"", avx512, avx512}, {"", generic, generic}, {"generic", avx512, generic}, {"avx2", avx512, avx2}, {"avx512", avx2, avx2}, {"sse9", avx2, avx2}} {
-		if got := startLevel(c.name, c.best); got != c.want {
-			t.Errorf("startLevel(%q, %v) = %v, want %v", c.name, c.best, got, c.want)
+		name string
+		have []level
+		want level
+	}{
+		{"", []level{generic, avx2, avx512}, avx512}, {"", []level{generic}, generic}, {"generic", []level{generic, avx2, avx512}, generic},
+		{"avx2", []level{generic, avx2, avx512}, avx2}, {"avx512", []level{generic, avx2}, avx2}, {"sse9", []level{generic, avx2}, avx2},
+		{"neon", []level{generic, avx2}, avx2}, {"neon", []level{generic, neon}, neon}, {"avx2", []level{generic, neon}, neon},
+	} {
+		if got := startLevel(c.name, c.have); got != c.want {
+			t.Errorf("startLevel(%q, %v) = %v, want %v", c.name, c.have, got, c.want)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (g *product) planB() {
 	switch {
 	case ks.hasDots() && g.m <= 4 && g.b.RS == 1 && g.a.CS == 1 && g.c.CS == 1 && g.b.CS != 1:
 		g.modeB = dotB
-	case g.b.CS == 1 && (g.m <= 2*ks.mr || g.k*g.n <= 8192) && (ks.masked || g.n%ks.nr == 0):
+	case g.b.CS == 1 && (g.m <= 2*ks.mr || g.k*g.n <= 8192) && ks.fits(g.n):
 		g.modeB = directB
 	case g.m <= blockTiles*ks.mr:
 		g.modeB = localB
@@ -205,10 +205,10 @@ func (p *panels) widen(dst []float32, from int) {
 	Widen(dst, w, from)
 }
 
-// tile runs the kernel for the tile at (i, j), through a buffer if c has no contiguous rows.
+// tile runs the kernel for the tile at (i, j), through a buffer if c has no contiguous rows or ends inside the tile.
 func (g *product) tile(s *scratch, f family, i, j, rows int) {
 	t := &s.tile
-	if g.c.CS == 1 {
+	if g.c.CS == 1 && !g.ks.overhangs(f, t.cols) {
 		t.c, t.ldc = unsafe.Pointer(&g.c.Data[i*g.c.RS+j]), 4*g.c.RS
 		g.ks.run(f, t, rows)
 		return

@@ -2,6 +2,8 @@ package cpu
 
 import "unsafe"
 
+//go:generate go run -C internal/asmgen . -dir ../..
+
 // tile is the argument of a micro-kernel, which computes c = alpha*a*b + beta*c for a few rows and columns. Strides are in bytes. b has
 // consecutive columns, c too. The assembly knows the offsets of the fields.
 type tile struct {
@@ -18,7 +20,7 @@ type family int
 
 const (
 	wideF32   family = iota // up to nr columns
-	narrowF32               // up to 16 columns, AVX-512
+	narrowF32               // up to narrow columns, where a level has such kernels
 	wideBF16                // b is a panel of nr columns, padded
 	wideF16
 )
@@ -27,22 +29,33 @@ const (
 type kernels struct {
 	level  level
 	mr, nr int  // rows and columns of the largest tile
+	narrow int  // columns of the narrow tile, 0 for none
 	lines  int  // rows of a panel of a, mr padded to what the packers write
 	masked bool // b is read only as far as cols
+	whole  bool // c is written as far as the tile goes, not only as far as cols
 }
 
 var kernelSets = [...]kernels{
 	generic: {level: generic, mr: 4, nr: 4, lines: 4, masked: true},
 	avx2:    {level: avx2, mr: 6, nr: 16, lines: 8},
-	avx512:  {level: avx512, mr: 14, nr: 32, lines: 16, masked: true},
+	avx512:  {level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, masked: true},
+	neon:    {level: neon, mr: 6, nr: 16, narrow: 8, lines: 8, whole: true},
 }
 
 // family returns the float32 family for a number of columns.
 func (ks *kernels) family(cols int) family {
-	if cols <= 16 && ks.level == avx512 {
+	if cols <= ks.narrow {
 		return narrowF32
 	}
 	return wideF32
+}
+
+// fits reports whether the tiles of n columns read nothing beyond them.
+func (ks *kernels) fits(n int) bool { return ks.masked || n%ks.nr == 0 || n%ks.nr == ks.narrow }
+
+// overhangs reports whether a tile of a family writes more columns of c than the given number.
+func (ks *kernels) overhangs(f family, cols int) bool {
+	return ks.whole && cols < ks.nr && !(f == narrowF32 && cols == ks.narrow)
 }
 
 func currentKernels() *kernels { return &kernelSets[current.Load()] }

@@ -2,57 +2,57 @@
 
 package cpu
 
-// axpyAVX2 computes y += alpha*x.
+// axpySteps computes y += alpha*x.
 //
 //go:noescape
-func axpyAVX2(alpha float32, x *float32, y *float32, n int)
+func axpySteps(alpha float32, x *float32, y *float32, n int)
 
-// scaleAVX2 computes x *= alpha.
+// scaleSteps computes x *= alpha.
 //
 //go:noescape
-func scaleAVX2(x *float32, alpha float32, n int)
+func scaleSteps(x *float32, alpha float32, n int)
 
-// addAVX2 applies add to x and y.
+// addSteps applies add to x and y.
 //
 //go:noescape
-func addAVX2(dst *float32, x *float32, y *float32, n int)
+func addSteps(dst *float32, x *float32, y *float32, n int)
 
-// mulAVX2 applies mul to x and y.
+// mulSteps applies mul to x and y.
 //
 //go:noescape
-func mulAVX2(dst *float32, x *float32, y *float32, n int)
+func mulSteps(dst *float32, x *float32, y *float32, n int)
 
-// softmaxGradAVX2 computes x = p*(x-delta).
+// softmaxGradSteps computes x = p*(x-delta).
 //
 //go:noescape
-func softmaxGradAVX2(x *float32, p *float32, delta float32, n int)
+func softmaxGradSteps(x *float32, p *float32, delta float32, n int)
 
-// dotAVX2 returns the dot.
+// dotSteps returns the dot.
 //
 //go:noescape
-func dotAVX2(x *float32, y *float32, n int) float32
+func dotSteps(x *float32, y *float32, n int) float32
 
-// sumAVX2 returns the sum.
+// sumSteps returns the sum.
 //
 //go:noescape
-func sumAVX2(x *float32, n int) float32
+func sumSteps(x *float32, n int) float32
 
-// maxAVX2 returns the maximum, NaN if there is one.
+// maxSteps returns the maximum, NaN if there is one.
 //
 //go:noescape
-func maxAVX2(x *float32, n int) float32
+func maxSteps(x *float32, n int) float32
 
-// adamWAVX2 is the loop of AdamW.Step; s points to the scalars.
+// adamWSteps is the loop of AdamW.Step; s points to the scalars.
 //
 //go:noescape
-func adamWAVX2(s *float32, x *float32, grad *float32, m *float32, v *float32, n int)
+func adamWSteps(s *float32, x *float32, grad *float32, m *float32, v *float32, n int)
 
-// widenBF16AVX2 converts to float32.
+// widenBF16Steps converts to float32.
 //
 //go:noescape
-func widenBF16AVX2(dst *float32, src *uint16, n int)
+func widenBF16Steps(dst *float32, src *uint16, n int)
 
-// widenF16AVX2 converts to float32.
+// widenF16Steps converts to float32.
 //
 //go:noescape
-func widenF16AVX2(dst *float32, src *uint16, n int)
+func widenF16Steps(dst *float32, src *uint16, n int)

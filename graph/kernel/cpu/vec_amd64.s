@@ -2,9 +2,9 @@
 
 #include "textflag.h"
 
-// func axpyAVX2(alpha float32, x *float32, y *float32, n int)
+// func axpySteps(alpha float32, x *float32, y *float32, n int)
 // Requires: AVX, FMA3
-TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
+TEXT ·axpySteps(SB), NOSPLIT, $0-32
 	MOVQ         x+8(FP), AX
 	MOVQ         y+16(FP), CX
 	MOVQ         n+24(FP), DX
@@ -24,9 +24,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func scaleAVX2(x *float32, alpha float32, n int)
+// func scaleSteps(x *float32, alpha float32, n int)
 // Requires: AVX
-TEXT ·scaleAVX2(SB), NOSPLIT, $0-24
+TEXT ·scaleSteps(SB), NOSPLIT, $0-24
 	MOVQ         x+0(FP), AX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS alpha+8(FP), Y0
@@ -42,9 +42,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func addAVX2(dst *float32, x *float32, y *float32, n int)
+// func addSteps(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX
-TEXT ·addAVX2(SB), NOSPLIT, $0-32
+TEXT ·addSteps(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -65,9 +65,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func mulAVX2(dst *float32, x *float32, y *float32, n int)
+// func mulSteps(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX
-TEXT ·mulAVX2(SB), NOSPLIT, $0-32
+TEXT ·mulSteps(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -88,9 +88,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func softmaxGradAVX2(x *float32, p *float32, delta float32, n int)
+// func softmaxGradSteps(x *float32, p *float32, delta float32, n int)
 // Requires: AVX
-TEXT ·softmaxGradAVX2(SB), NOSPLIT, $0-32
+TEXT ·softmaxGradSteps(SB), NOSPLIT, $0-32
 	MOVQ         x+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         n+24(FP), DX
@@ -112,9 +112,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func dotAVX2(x *float32, y *float32, n int) float32
+// func dotSteps(x *float32, y *float32, n int) float32
 // Requires: AVX, FMA3, SSE
-TEXT ·dotAVX2(SB), NOSPLIT, $0-28
+TEXT ·dotSteps(SB), NOSPLIT, $0-28
 	MOVQ   x+0(FP), AX
 	MOVQ   y+8(FP), CX
 	MOVQ   n+16(FP), DX
@@ -183,9 +183,9 @@ fold:
 	VZEROUPPER
 	RET
 
-// func sumAVX2(x *float32, n int) float32
+// func sumSteps(x *float32, n int) float32
 // Requires: AVX, SSE
-TEXT ·sumAVX2(SB), NOSPLIT, $0-20
+TEXT ·sumSteps(SB), NOSPLIT, $0-20
 	MOVQ   x+0(FP), AX
 	MOVQ   n+8(FP), CX
 	VXORPS Y0, Y0, Y0
@@ -241,9 +241,9 @@ fold:
 	VZEROUPPER
 	RET
 
-// func maxAVX2(x *float32, n int) float32
+// func maxSteps(x *float32, n int) float32
 // Requires: AVX, SSE
-TEXT ·maxAVX2(SB), NOSPLIT, $0-20
+TEXT ·maxSteps(SB), NOSPLIT, $0-20
 	MOVQ    x+0(FP), AX
 	MOVQ    n+8(FP), CX
 	VXORPS  Y2, Y2, Y2
@@ -280,9 +280,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func adamWAVX2(s *float32, x *float32, grad *float32, m *float32, v *float32, n int)
+// func adamWSteps(s *float32, x *float32, grad *float32, m *float32, v *float32, n int)
 // Requires: AVX
-TEXT ·adamWAVX2(SB), NOSPLIT, $0-48
+TEXT ·adamWSteps(SB), NOSPLIT, $0-48
 	MOVQ         x+8(FP), AX
 	MOVQ         grad+16(FP), CX
 	MOVQ         m+24(FP), DX
@@ -350,9 +350,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func widenBF16AVX2(dst *float32, src *uint16, n int)
+// func widenBF16Steps(dst *float32, src *uint16, n int)
 // Requires: AVX, AVX2
-TEXT ·widenBF16AVX2(SB), NOSPLIT, $0-24
+TEXT ·widenBF16Steps(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
@@ -371,9 +371,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func widenF16AVX2(dst *float32, src *uint16, n int)
+// func widenF16Steps(dst *float32, src *uint16, n int)
 // Requires: AVX, F16C
-TEXT ·widenF16AVX2(SB), NOSPLIT, $0-24
+TEXT ·widenF16Steps(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX

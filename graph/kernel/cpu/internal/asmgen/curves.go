@@ -38,12 +38,17 @@ func (k *constants) add(c *build.Context, name string, bits uint32) {
 	}
 }
 
-// The coefficients of exp are 1/n!: over |r| <= ln(2)/2 the series to r^7 is good to 5e-9. Those of tanh interpolate (tanh(x)/x-1)/x²
-// at the Chebyshev points of x² in [0, 0.36], relative error 1e-8. Those of erf are N. Juffa's (erf(x) = x + x*small(x²) below 475/512,
-// 1 - e^(|x| large(|x|) - |x|) above, each within 1 ulp).
-func newConstants(c *build.Context) *constants {
-	k := &constants{c.StaticGlobal("curveConstants"), map[string]int{}}
-	c.DataAttributes(attr.RODATA | attr.NOPTR)
+// constant is a float32 or a pattern of bits by name.
+type constant struct {
+	name string
+	bits uint32
+}
+
+// curveConstants returns the constants of the curves. The coefficients of exp are 1/n!: over |r| <= ln(2)/2 the series to r^7 is good to
+// 5e-9. Those of tanh interpolate (tanh(x)/x-1)/x² at the Chebyshev points of x² in [0, 0.36], relative error 1e-8. Those of erf are
+// N. Juffa's (erf(x) = x + x*small(x²) below 475/512, 1 - e^(|x| large(|x|) - |x|) above, each within 1 ulp).
+func curveConstants() []constant {
+	var list []constant
 	for _, v := range []struct {
 		name  string
 		value float64
@@ -58,11 +63,17 @@ func newConstants(c *build.Context) *constants {
 		{"l0", -1.28717512e-1}, {"l1", -6.34846687e-1}, {"l2", -1.06777877e-1}, {"l3", 2.42546219e-2}, {"l4", -3.88396438e-3}, {"l5", 3.83197126e-4},
 		{"l6", -1.72853470e-5},
 	} {
-		k.add(c, v.name, math.Float32bits(float32(v.value)))
+		list = append(list, constant{v.name, math.Float32bits(float32(v.value))})
 	}
-	k.add(c, "sign", 1<<31)
-	k.add(c, "magnitude", 1<<31-1)
-	k.add(c, "bias", 127)
+	return append(list, constant{"sign", 1 << 31}, constant{"magnitude", 1<<31 - 1}, constant{"bias", 127})
+}
+
+func newConstants(c *build.Context) *constants {
+	k := &constants{c.StaticGlobal("curveConstants"), map[string]int{}}
+	c.DataAttributes(attr.RODATA | attr.NOPTR)
+	for _, v := range curveConstants() {
+		k.add(c, v.name, v.bits)
+	}
 	return k
 }
 

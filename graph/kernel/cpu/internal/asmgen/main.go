@@ -33,6 +33,10 @@ func main() {
 			os.Exit(1)
 		}
 	}
+	if err := neonFiles(*dir); err != nil {
+		fmt.Fprintf(os.Stderr, "asmgen: neon: %v\n", err)
+		os.Exit(1)
+	}
 	if err := writeTables(*dir); err != nil {
 		fmt.Fprintf(os.Stderr, "asmgen: tables: %v\n", err)
 		os.Exit(1)

@@ -82,7 +82,7 @@ func (l *loop) close() {
 
 func axpy(c *build.Context) {
 	l := &loop{Context: c}
-	l.open("axpyAVX2", "func(alpha float32, x, y *float32, n int)", "axpyAVX2 computes y += alpha*x.", "x", "y")
+	l.open("axpySteps", "func(alpha float32, x, y *float32, n int)", "axpySteps computes y += alpha*x.", "x", "y")
 	alpha := l.scalar("alpha")
 	l.run(func(_ int, at func(string) operand.Mem) {
 		y := c.YMM()
@@ -95,7 +95,7 @@ func axpy(c *build.Context) {
 
 func scale(c *build.Context) {
 	l := &loop{Context: c}
-	l.open("scaleAVX2", "func(x *float32, alpha float32, n int)", "scaleAVX2 computes x *= alpha.", "x")
+	l.open("scaleSteps", "func(x *float32, alpha float32, n int)", "scaleSteps computes x *= alpha.", "x")
 	alpha := l.scalar("alpha")
 	l.run(func(_ int, at func(string) operand.Mem) {
 		y := c.YMM()
@@ -107,7 +107,7 @@ func scale(c *build.Context) {
 
 func binary(c *build.Context, name string, op func(...operand.Op)) {
 	l := &loop{Context: c}
-	l.open(name+"AVX2", "func(dst, x, y *float32, n int)", name+"AVX2 applies "+name+" to x and y.", "dst", "x", "y")
+	l.open(name+"Steps", "func(dst, x, y *float32, n int)", name+"Steps applies "+name+" to x and y.", "dst", "x", "y")
 	l.run(func(_ int, at func(string) operand.Mem) {
 		y := c.YMM()
 		c.VMOVUPS(at("x"), y)
@@ -119,7 +119,7 @@ func binary(c *build.Context, name string, op func(...operand.Op)) {
 
 func softmaxGrad(c *build.Context) {
 	l := &loop{Context: c}
-	l.open("softmaxGradAVX2", "func(x, p *float32, delta float32, n int)", "softmaxGradAVX2 computes x = p*(x-delta).", "x", "p")
+	l.open("softmaxGradSteps", "func(x, p *float32, delta float32, n int)", "softmaxGradSteps computes x = p*(x-delta).", "x", "p")
 	delta := l.scalar("delta")
 	l.run(func(_ int, at func(string) operand.Mem) {
 		y := c.YMM()
@@ -138,7 +138,7 @@ func reduce(c *build.Context, name string, product bool) {
 	if product {
 		arrays, signature = []string{"x", "y"}, "func(x, y *float32, n int) float32"
 	}
-	l.open(name+"AVX2", signature, name+"AVX2 returns the "+name+".", arrays...)
+	l.open(name+"Steps", signature, name+"Steps returns the "+name+".", arrays...)
 	var acc []reg.VecVirtual
 	for range 8 {
 		acc = append(acc, c.YMM())
@@ -197,7 +197,7 @@ func horizontal(c *build.Context, y reg.VecVirtual, op func(...operand.Op)) reg.
 // maximum notes NaNs apart, because VMAXPS forgets them.
 func maximum(c *build.Context) {
 	l := &loop{Context: c}
-	l.open("maxAVX2", "func(x *float32, n int) float32", "maxAVX2 returns the maximum, NaN if there is one.", "x")
+	l.open("maxSteps", "func(x *float32, n int) float32", "maxSteps returns the maximum, NaN if there is one.", "x")
 	top, nan := [2]reg.VecVirtual{c.YMM(), c.YMM()}, c.YMM()
 	c.VXORPS(nan, nan, nan)
 	for _, t := range top {
@@ -221,7 +221,7 @@ func maximum(c *build.Context) {
 // adamW follows cpu.AdamW.Step operation by operation, without fused multiplications, so that every level gives the same bits.
 func adamW(c *build.Context) {
 	l := &loop{Context: c}
-	l.open("adamWAVX2", "func(s, x, grad, m, v *float32, n int)", "adamWAVX2 is the loop of AdamW.Step; s points to the scalars.", "x", "grad", "m", "v")
+	l.open("adamWSteps", "func(s, x, grad, m, v *float32, n int)", "adamWSteps is the loop of AdamW.Step; s points to the scalars.", "x", "grad", "m", "v")
 	s := c.Load(c.Param("s"), c.GP64())
 	coef := func(i int) reg.VecVirtual {
 		y := c.YMM()
@@ -258,7 +258,7 @@ func adamW(c *build.Context) {
 
 func widenVec(c *build.Context, s storage) {
 	l := &loop{Context: c, width: map[string]int{"src": 2}}
-	l.open("widen"+s.name+"AVX2", "func(dst *float32, src *uint16, n int)", "widen"+s.name+"AVX2 converts to float32.", "dst", "src")
+	l.open("widen"+s.name+"Steps", "func(dst *float32, src *uint16, n int)", "widen"+s.name+"Steps converts to float32.", "dst", "src")
 	l.run(func(_ int, at func(string) operand.Mem) {
 		y := c.YMM()
 		if s == bf16 {

@@ -1,6 +1,11 @@
+//go:build amd64 || arm64
+
 package cpu
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // The functions below run the assembly on the front of equally long vectors and return how many elements it handled: all whole steps,
 // none at the generic level. These operations are limited by memory, so AVX-512 machines use AVX2 for them too.
@@ -16,7 +21,7 @@ func front(n int) int {
 func axpyFront(alpha float32, x, y []float32) int {
 	n := front(len(x))
 	for i := 0; i < n; i += asmMost {
-		axpyAVX2(alpha, &x[i], &y[i], min(asmMost, n-i))
+		axpySteps(alpha, &x[i], &y[i], min(asmMost, n-i))
 	}
 	return n
 }
@@ -24,7 +29,7 @@ func axpyFront(alpha float32, x, y []float32) int {
 func scaleFront(x []float32, alpha float32) int {
 	n := front(len(x))
 	for i := 0; i < n; i += asmMost {
-		scaleAVX2(&x[i], alpha, min(asmMost, n-i))
+		scaleSteps(&x[i], alpha, min(asmMost, n-i))
 	}
 	return n
 }
@@ -32,7 +37,7 @@ func scaleFront(x []float32, alpha float32) int {
 func addFront(dst, x, y []float32) int {
 	n := front(len(dst))
 	for i := 0; i < n; i += asmMost {
-		addAVX2(&dst[i], &x[i], &y[i], min(asmMost, n-i))
+		addSteps(&dst[i], &x[i], &y[i], min(asmMost, n-i))
 	}
 	return n
 }
@@ -40,7 +45,7 @@ func addFront(dst, x, y []float32) int {
 func mulFront(dst, x, y []float32) int {
 	n := front(len(dst))
 	for i := 0; i < n; i += asmMost {
-		mulAVX2(&dst[i], &x[i], &y[i], min(asmMost, n-i))
+		mulSteps(&dst[i], &x[i], &y[i], min(asmMost, n-i))
 	}
 	return n
 }
@@ -48,7 +53,7 @@ func mulFront(dst, x, y []float32) int {
 func softmaxGradFront(d, p []float32, delta float32) int {
 	n := front(len(d))
 	for i := 0; i < n; i += asmMost {
-		softmaxGradAVX2(&d[i], &p[i], delta, min(asmMost, n-i))
+		softmaxGradSteps(&d[i], &p[i], delta, min(asmMost, n-i))
 	}
 	return n
 }
@@ -56,7 +61,7 @@ func softmaxGradFront(d, p []float32, delta float32) int {
 func dotFront(x, y []float32) (sum float32, n int) {
 	n = front(len(x))
 	for i := 0; i < n; i += asmMost {
-		sum += dotAVX2(&x[i], &y[i], min(asmMost, n-i))
+		sum += dotSteps(&x[i], &y[i], min(asmMost, n-i))
 	}
 	return sum, n
 }
@@ -64,7 +69,7 @@ func dotFront(x, y []float32) (sum float32, n int) {
 func sumFront(x []float32) (sum float32, n int) {
 	n = front(len(x))
 	for i := 0; i < n; i += asmMost {
-		sum += sumAVX2(&x[i], min(asmMost, n-i))
+		sum += sumSteps(&x[i], min(asmMost, n-i))
 	}
 	return sum, n
 }
@@ -72,7 +77,7 @@ func sumFront(x []float32) (sum float32, n int) {
 func maxFront(x []float32) (top float32, n int) {
 	top, n = float32(math.Inf(-1)), front(len(x))
 	for i := 0; i < n; i += asmMost {
-		top = max(top, maxAVX2(&x[i], min(asmMost, n-i)))
+		top = max(top, maxSteps(&x[i], min(asmMost, n-i)))
 	}
 	return top, n
 }
@@ -80,7 +85,7 @@ func maxFront(x []float32) (top float32, n int) {
 func (c *AdamW) front(x, g, m, v []float32) int {
 	n := front(len(x))
 	for i := 0; i < n; i += asmMost {
-		adamWAVX2(&c.Keep, &x[i], &g[i], &m[i], &v[i], min(asmMost, n-i))
+		adamWSteps(&c.Keep, &x[i], &g[i], &m[i], &v[i], min(asmMost, n-i))
 	}
 	return n
 }
@@ -88,7 +93,7 @@ func (c *AdamW) front(x, g, m, v []float32) int {
 func widenBF16Front(dst []float32, src []uint16) int {
 	n := front(len(dst))
 	for i := 0; i < n; i += asmMost {
-		widenBF16AVX2(&dst[i], &src[i], min(asmMost, n-i))
+		widenBF16Steps(&dst[i], &src[i], min(asmMost, n-i))
 	}
 	return n
 }
@@ -96,41 +101,25 @@ func widenBF16Front(dst []float32, src []uint16) int {
 func widenF16Front(dst []float32, src []uint16) int {
 	n := front(len(dst))
 	for i := 0; i < n; i += asmMost {
-		widenF16AVX2(&dst[i], &src[i], min(asmMost, n-i))
+		widenF16Steps(&dst[i], &src[i], min(asmMost, n-i))
 	}
 	return n
 }
 
-// run applies the curve to n elements, a multiple of asmStep.
-func (c curve) run(l level, dst, src *float32, n int) {
-	if l == avx512 {
-		switch c {
-		case expCurve:
-			expAVX512(dst, src, n)
-		case tanhCurve:
-			tanhAVX512(dst, src, n)
-		case erfCurve:
-			erfAVX512(dst, src, n)
-		case sigmoidCurve:
-			sigmoidAVX512(dst, src, n)
-		}
-		return
-	}
-	switch c {
-	case expCurve:
-		expAVX2(dst, src, n)
-	case tanhCurve:
-		tanhAVX2(dst, src, n)
-	case erfCurve:
-		erfAVX2(dst, src, n)
-	case sigmoidCurve:
-		sigmoidAVX2(dst, src, n)
-	}
-}
+// hasDots reports whether the level has kernels for inner products of contiguous vectors.
+func (ks *kernels) hasDots() bool { return ks.level != generic }
 
-func expSub(l level, x *float32, shift float32, n int) float32 {
-	if l == avx512 {
-		return expSubAVX512(x, shift, n)
+// runDots computes 1 or 2 rows and 1 or 4 columns, where the columns of b are contiguous and ldb is the stride between them.
+func runDots(t *tile, rows, cols int) {
+	p := (*byte)(unsafe.Pointer(t))
+	switch {
+	case rows == 2 && cols == 4:
+		dots2x4(p)
+	case rows == 2:
+		dots2x1(p)
+	case cols == 4:
+		dots1x4(p)
+	default:
+		dots1x1(p)
 	}
-	return expSubAVX2(x, shift, n)
 }

@@ -1,0 +1,45 @@
+package cpu
+
+// run computes a tile with the given number of rows.
+func (ks *kernels) run(f family, t *tile, rows int) {
+	if ks.level == generic {
+		tileGeneric(t, rows)
+		return
+	}
+	tileNEON(t, int(f)*7+rows)
+}
+
+// copyPanels copies cols elements, at most 16, of each row into each panel; strides in bytes. It reports false where the level has no
+// kernel for it.
+func (ks *kernels) copyPanels(_ int, dst *float32, dstRow, dstPanel int, src *float32, srcRow, srcPanel, rows, panels, cols int) bool {
+	if ks.level == generic {
+		return false
+	}
+	copyPanelsNEON(dst, dstRow, dstPanel, src, srcRow, srcPanel, rows, panels, cols)
+	return true
+}
+
+// packLines stores element p of line i at dst[p*dstRow/4+i] for 8 lines. It reports false where the level has no kernel for it.
+func (ks *kernels) packLines(dst *float32, dstRow int, lines *[16]*float32, k int) bool {
+	if ks.level == generic {
+		return false
+	}
+	packLinesNEON(dst, dstRow, &lines[0], k)
+	return true
+}
+
+// run applies the curve to n elements, a multiple of asmStep.
+func (c curve) run(_ level, dst, src *float32, n int) {
+	switch c {
+	case expCurve:
+		expNEON(dst, src, n)
+	case tanhCurve:
+		tanhNEON(dst, src, n)
+	case erfCurve:
+		erfNEON(dst, src, n)
+	case sigmoidCurve:
+		sigmoidNEON(dst, src, n)
+	}
+}
+
+func expSub(_ level, x *float32, shift float32, n int) float32 { return expSubNEON(x, shift, n) }
