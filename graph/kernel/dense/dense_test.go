@@ -342,7 +342,7 @@ func BenchmarkComplement(b *testing.B) {
 }
 
 func BenchmarkSVD(b *testing.B) {
-	for _, n := range []int{16, 32, 64} {
+	for _, n := range []int{16, 32, 64, 256} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			w := new(Workspace[float64])
 			a := normal[float64](rand.New(rand.NewPCG(9, 9)), n, n)

@@ -26,6 +26,7 @@ func main() {
 		{"dots", dotTiles},
 		{"pack", packers},
 		{"vec", vectorOps},
+		{"lanes", lanes},
 		{"curves", curves},
 	} {
 		if err := generate(*dir, f.name, f.write); err != nil {
