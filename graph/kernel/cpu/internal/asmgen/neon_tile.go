@@ -24,9 +24,10 @@ const (
 	tileAtC   = 12
 	tileRowC  = 13 // stride of C
 	tileSpare = 14
+	tileAtA   = 15 // offset of the column of A
 
 	vecB   = 0 // 4 vectors of B
-	vecA   = 4 // 2 vectors of A
+	vecA   = 4 // 4 vectors of A, or 2 and
 	vecRaw = 6 // 2 vectors of B before widening
 	vecAcc = 8 // sums
 )
@@ -79,6 +80,7 @@ func (g *neonTile) text(name string) {
 func (g *neonTile) field(offset, r int) { g.emit("MOVD %d(R%d), R%d", offset, tileArg, r) }
 
 func (g *neonTile) pointers() {
+	g.emit("MOVD $0, R%d", tileAtA)
 	if g.rows > 1 {
 		g.field(tileRSA, tileSpare)
 	}
@@ -126,23 +128,41 @@ func (g *neonTile) loop(name string, column func(set int)) {
 func (g *neonTile) loadB() {
 	g.emit("ADD R%d, R%d, R%d", tileAhead, tileAtB, tileSpare)
 	g.emit("PRFM (R%d), PLDL1KEEP", tileSpare)
-	if g.b == f32 {
-		g.emit("VLD1.P (R%d)(R%d), %s", tileAtB, tileRowB, list(vecB, g.vecs, "S4"))
-		return
+	into, count := vecB, g.vecs
+	if g.b != f32 {
+		into, count = vecRaw, g.vecs/2
 	}
-	g.emit("VLD1.P (R%d)(R%d), %s", tileAtB, tileRowB, list(vecRaw, g.vecs/2, "H8"))
-	g.widen(g.b, vecRaw, g.vecs/2, vecB)
+	for i := 0; i < count; i += 2 {
+		g.emit("FLDPQ %d(R%d), (F%d, F%d)", 16*i, tileAtB, into+i, into+i+1)
+	}
+	g.emit("ADD R%d, R%d, R%d", tileRowB, tileAtB, tileAtB)
+	if g.b != f32 {
+		g.widen(g.b, vecRaw, count, vecB)
+	}
 }
 
-// stridedA takes each element of A from its own row.
+// stridedA takes each element of A from its own row, some rows ahead of its use. (A load into all lanes would cost a turn of the
+// multipliers on some processors.)
 func (g *neonTile) stridedA(set int) {
-	for i := range g.rows {
-		a := vecA + i%2
-		g.emit("VLD1R.P (R%d)(R%d), [V%d.S4]", tileRow0+i, tileStep, a)
-		for v := range g.vecs {
-			g.fmla(a, vecB+v, g.acc(set, i, v))
+	ahead := 4
+	if g.b != f32 {
+		ahead = 2
+	}
+	load := func(i int) {
+		if i < g.rows {
+			g.emit("FMOVS (R%d)(R%d), F%d", tileRow0+i, tileAtA, vecA+i%ahead)
 		}
 	}
+	for i := range ahead {
+		load(i)
+	}
+	for i := range g.rows {
+		for v := range g.vecs {
+			g.lane("FMLA", vecA+i%ahead, 0, vecB+v, g.acc(set, i, v))
+		}
+		load(i + ahead)
+	}
+	g.emit("ADD R%d, R%d, R%d", tileStep, tileAtA, tileAtA)
 }
 
 // contiguousA takes a column of A, which lies in consecutive words, at once.
