@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/geotune/geotune/graph"
 	"github.com/geotune/geotune/graph/kernel"
 	"github.com/geotune/geotune/layers"
+	"github.com/geotune/geotune/layers/transformer"
 	"github.com/geotune/geotune/optim"
 )
 
@@ -520,5 +522,55 @@ func TestUntilItHasItsGradientTheModelIsTheBase(t *testing.T) {
 		if a.NeedsGradient() {
 			t.Errorf("%s: restored values would be replaced", name)
 		}
+	}
+}
+
+// TestLOIAgreesWithRecordedGradients starts real models, GPT-2 with its transposed weights among them, and compares what is captured with
+// the decomposition of the gradients that PyTorch has recorded.
+func TestLOIAgreesWithRecordedGradients(t *testing.T) {
+	const rank = 4
+	for _, name := range []string{"llama_base", "gpt2_base", "gpt_neox_base", "qwen2_base"} {
+		t.Run(name, func(t *testing.T) {
+			r := readReference(t, name)
+			r.Base = "model"
+			m, b := r.model(t), r.batch(t)
+			before := run(t, m, b, nil)
+			a := attach(t, m, adapters.Config{Rank: rank, Alpha: 2 * rank, Init: adapters.Init{Name: "loi", Scale: -1}})
+			passes := 0
+			found, err := a.StartFromGradient(func(probes []*adapters.Trainable) (adapters.Pass, error) {
+				g := graph.NewWorkspace().NewGraph()
+				out := m.Forward(g, b, transformer.Options{})
+				machine, err := g.Compile(gradients(g, out.Loss, b, probes)...)
+				return func() error { passes++; return machine.RunAll() }, err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if passes != 4 || len(found.Layers) != len(a.Points()) {
+				t.Errorf("%d passes, %d layers", passes, len(found.Layers))
+			}
+			recorded := tensors(t, filepath.Join(r.dir, "grads.safetensors"))
+			for i, l := range found.Layers {
+				g := asMatrix(kernel.FromF32(recorded[l.Module+".weight"].Values, recorded[l.Module+".weight"].Shape...))
+				if name == "gpt2_base" {
+					g = mat.DenseCopyOf(g.T())
+				}
+				_, _, s := thinSVD(g)
+				best := 0.0
+				for _, v := range s[:2*rank] {
+					best += v * v
+				}
+				if inside := tangentEnergy(update(a, i), g, rank); inside < 0.999*best || inside > 1.0001*best {
+					t.Errorf("%s: captured %v of %v", l.Module, inside, best)
+				}
+				all := math.Pow(mat.Norm(g, 2), 2)
+				if math.Abs(l.Captured-best/all) > 0.03 || math.Abs(l.Largest/s[0]-1) > 1e-3 {
+					t.Errorf("%s: reported %+v, the recorded gradient has %v of its energy in %d directions, %v the largest", l.Module, l, best/all, 2*rank, s[0])
+				}
+			}
+			if after := run(t, m, b, nil); math.Abs(after.loss-before.loss) > 1e-6*before.loss {
+				t.Errorf("the loss went from %v to %v", before.loss, after.loss)
+			}
+		})
 	}
 }

@@ -162,18 +162,10 @@ func (r *results) compute(t testing.TB, g *graph.Graph, out transformer.Outputs,
 	if out.Logits != nil {
 		outputs = append(outputs, graph.Output{Node: out.Logits})
 	}
-	count := float32(b.TargetCount())
 	r.grads = map[string][]float32{}
 	if a != nil {
-		seed, value := g.Input("seed", kernel.F32, 1)
-		value.F32[0] = 1 / count
-		var wrt []*graph.Node
-		for _, p := range a.Params() {
-			wrt = append(wrt, g.Param(p))
-		}
-		for i, n := range g.Gradients(out.Loss, seed, wrt...) {
-			tr := a.Trainables()[i]
-			outputs = append(outputs, graph.Output{Node: n, Into: tr.Grad})
+		outputs = append(outputs, gradients(g, out.Loss, b, a.Trainables())...)
+		for _, tr := range a.Trainables() {
 			r.grads[tr.Key] = tr.Grad.F32
 		}
 	}
@@ -184,8 +176,22 @@ func (r *results) compute(t testing.TB, g *graph.Graph, out transformer.Outputs,
 	if err := machine.RunAll(); err != nil {
 		t.Fatal(err)
 	}
-	r.loss = float64(machine.Output(0).F32[0] / count)
+	r.loss = float64(machine.Output(0).F32[0]) / float64(b.TargetCount())
 	return machine
+}
+
+// gradients adds the gradients of the mean loss with respect to what is trained, each into its tensor.
+func gradients(g *graph.Graph, loss *graph.Node, b *transformer.Batch, trained []*adapters.Trainable) (outputs []graph.Output) {
+	seed, value := g.Input("seed", kernel.F32, 1)
+	value.F32[0] = 1 / float32(b.TargetCount())
+	var wrt []*graph.Node
+	for _, tr := range trained {
+		wrt = append(wrt, g.Param(tr.Param))
+	}
+	for i, n := range g.Gradients(loss, seed, wrt...) {
+		outputs = append(outputs, graph.Output{Node: n, Into: trained[i].Grad})
+	}
+	return outputs
 }
 
 func masked(logits []float32, b *transformer.Batch) []float32 {
