@@ -29,6 +29,29 @@ func ExampleAttach() {
 	// 64 trained values
 }
 
+// The locally optimal start of a model of two linear layers: the gradient at its weights in four passes over all of the data.
+func ExampleAdapter_StartFromGradient() {
+	m := newRegression(false, true)
+	a, err := adapters.Attach(m, adapters.Config{Rank: 2, Init: adapters.Init{Name: "loi"}}, 1, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	start, err := a.StartFromGradient(m.compile([2]int{0, regressionRows}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, l := range start.Layers {
+		fmt.Printf("%s: %.0f %% of the gradient's energy captured by %d of its directions\n", l.Module, 100*l.Captured, l.Used)
+	}
+	fmt.Println(start.Passes, "passes")
+	// Output:
+	// layers.0.fit: 100 % of the gradient's energy captured by 4 of its directions
+	// layers.1.fit: 100 % of the gradient's energy captured by 4 of its directions
+	// 4 passes
+}
+
 // Folding an adapter into the weights takes it off the model.
 func ExampleFuse() {
 	m := newFake(fakeOptions{})

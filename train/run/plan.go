@@ -20,6 +20,9 @@ func (r *Run) Plan(w io.Writer) error {
 	for _, line := range grouped(r.adapter.Modules()) {
 		fmt.Fprintf(w, "           %s\n", line)
 	}
+	if line := r.planStart(); line != "" {
+		fmt.Fprintf(w, "init       %s\n", line)
+	}
 	fmt.Fprintf(w, "optimizer  %s, lr %g, weight decay %g, schedule %s with %d warm-up steps\n",
 		r.cfg.Optimizer.Name, r.cfg.Optimizer.LR, r.cfg.Optimizer.WeightDecay, r.cfg.Schedule.Name, r.cfg.Schedule.Warmup)
 	fmt.Fprintf(w, "steps      %d of %d × %d rows; an epoch is %d micro-batches\n", r.steps, r.cfg.Train.Accumulate, r.cfg.Train.Batch, r.data.perEpoch)

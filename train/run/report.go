@@ -66,6 +66,10 @@ func (p *report) next() string {
 	if r.full() {
 		return fmt.Sprintf("next:\n  geotune generate --model %s --prompt '...'\n", out)
 	}
+	model, dir := r.cfg.Model.Path, r.modelDir
+	if r.adapter.BelongsToModifiedBase() {
+		model, dir = r.out(baseDir), r.out(baseDir)
+	}
 	prompt := "'...'"
 	if len(r.data.heldOut) > 0 && r.data.heldOut[0].Where != "" {
 		prompt = shellQuote(r.prompt())
@@ -79,7 +83,7 @@ in Python:
   from peft import PeftModel
   model = AutoModelForCausalLM.from_pretrained(%[5]q)
   model = PeftModel.from_pretrained(model, %[2]q)
-`, r.cfg.Model.Path, out, prompt, r.out("fused"), r.modelDir)
+`, model, out, prompt, r.out("fused"), dir)
 }
 
 // prompt returns the part of a held-out example that stands before what is learnt.

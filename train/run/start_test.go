@@ -89,6 +89,9 @@ func TestAStartFromTheGradientChangesNothingButTheStart(t *testing.T) {
 			if got := f.Settings.(*formats.LoRA).Rank; got != c.rank {
 				t.Errorf("saved with rank %d, want %d", got, c.rank)
 			}
+			if report, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !strings.Contains(string(report), "fuse --model "+f.Header.Base) {
+				t.Errorf("the report names another base model than the adapter, %s: %v\n%s", f.Header.Base, err, report)
+			}
 			// An ordinary run goes on from there.
 			again := filepath.Join(dir, "again")
 			next := variant{adapter: fmt.Sprintf("lora, from: %q", filepath.Join(out, "adapter"))}
@@ -173,6 +176,35 @@ func TestLongFirstStepsAreWarnedOf(t *testing.T) {
 		}
 		if got := strings.Contains(log.String(), "warning: the first 10 steps are up to 0.01 long"); got != c.warn {
 			t.Errorf("%v: warned %v, want %v:\n%s", c.sets, got, c.warn, log.String())
+		}
+	}
+}
+
+// TestPlanTellsHowTheAdapterStarts without starting it.
+func TestPlanTellsHowTheAdapterStarts(t *testing.T) {
+	model := tinyModel(t)
+	for adapter, want := range map[string]string{
+		"lora": "",
+		"lora, rank: 2, init: {name: loi, power: 0}":          "init       loi: the gradient of the base model in 2 passes over 2 micro-batches; the weights stay as they are, and the adapter is saved with twice the rank\n",
+		"lora, rank: 2, init: {name: lora_one}":               "init       lora_one: the gradient of the base model in 4 passes over 2 micro-batches\n",
+		"lora, rank: 2, init: {name: pissa}":                  "init       pissa: the start is taken out of the weights, as PEFT does on loading the adapter\n",
+		"dora, rank: 2, init: {name: milora, base: modified}": "init       milora: the adapter is saved for a modified base model, written to ",
+	} {
+		out := filepath.Join(t.TempDir(), "run")
+		r, err := run.Open(variant{adapter: adapter}.config(t, model, out), run.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := r.Plan(&b); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		if want == "" && strings.Contains(b.String(), "\ninit ") || !strings.Contains(b.String(), want) {
+			t.Errorf("%s: the plan lacks %q:\n%s", adapter, want, b.String())
+		}
+		if _, err := os.Stat(out); !os.IsNotExist(err) {
+			t.Errorf("the plan made %s", out)
 		}
 	}
 }

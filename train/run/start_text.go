@@ -40,6 +40,27 @@ func (s *begun) markdown() string {
 	return b.String()
 }
 
+// planStart tells what an initialisation other than the usual ones will do, and how the adapter will be saved.
+func (r *Run) planStart() string {
+	init := r.adapter.Config().Init
+	var parts []string
+	if r.adapter.NeedsGradient() {
+		parts = append(parts, fmt.Sprintf("the gradient of the base model in %d passes over %s", 2*(*init.Power+1), counted(max(1, init.Batches), "micro-batch", "micro-batches")))
+	}
+	switch {
+	case init.Base == adapters.BaseCarried:
+		parts = append(parts, "the weights stay as they are, and the adapter is saved with twice the rank")
+	case r.adapter.BelongsToModifiedBase():
+		parts = append(parts, fmt.Sprintf("the adapter is saved for a modified base model, written to %s", r.out(baseDir)))
+	case init.Base == adapters.BaseModified:
+		parts = append(parts, "the start is taken out of the weights, as PEFT does on loading the adapter")
+	}
+	if parts == nil {
+		return ""
+	}
+	return init.Name + ": " + strings.Join(parts, "; ")
+}
+
 // summary says in one line what was done and how much of the gradient the adapter can follow at the start.
 func (s *begun) summary() string {
 	var captured, all float64
