@@ -85,7 +85,7 @@ func (a *Adapter) decompose(rsvd manifold.RSVD, compile func([]*Trainable) (Pass
 	var wanted []manifold.Wanted
 	var trained []*Trainable
 	for _, w := range a.waiting {
-		want := manifold.Wanted{Rows: w.x.out, Cols: w.x.in, Rank: w.init.split * w.x.rank}
+		want := manifold.Wanted{Rows: w.x.out, Cols: w.x.in, Rank: w.init.triplets * w.x.rank}
 		p := newProbe(w.p.layer, rsvd.Width(want))
 		w.p.layer.Adapter = p
 		defer func() { w.p.layer.Adapter = w.p }()
@@ -112,7 +112,7 @@ func (w *waiting) broken(zero bool) error {
 }
 
 func (w *waiting) describe(d manifold.SVD[float32]) LayerStart {
-	used := w.init.split * w.x.rank
+	used := w.init.triplets * w.x.rank
 	l := LayerStart{
 		Module: w.p.name(), Rank: w.x.rank, Norm: math.Sqrt(d.SquaredNorm()), Largest: d.S[0],
 		Captured: d.Energy(used) / d.SquaredNorm(), Found: d.Rank(), Used: used,

@@ -17,9 +17,11 @@ type initializer struct {
 	// decides.
 	fill       func(*initInput) error
 	fromWeight bool
-	// gradient sets the factors from the leading singular triplets of the gradient, of which it takes split·rank.
+	// gradient sets the factors from the leading singular triplets of the gradient.
 	gradient func(*initInput, manifold.SVD[float32])
-	split    int
+	// triplets times the rank is how many singular triplets, of the gradient or of a matrix of the weight's shape, it takes; 0 for those
+	// that go with any rank.
+	triplets int
 	// peft is its name in PEFT's init_lora_weights, empty where PEFT does not know it.
 	peft string
 	// defaults are those of the settings that belong to it. It has a Base if its X0 is not 0 and is made up for.
@@ -102,13 +104,4 @@ func (x *initInput) matrix() *mat.Dense {
 		data[i] = float64(v)
 	}
 	return mat.NewDense(x.out, x.in, data)
-}
-
-// fits refuses ranks of which a matrix of the weight's shape has less than times as many singular values.
-func (x *initInput) fits(times int) error {
-	if most := min(x.in, x.out) / times; x.rank > most {
-		return fmt.Errorf("init %s with rank %d, but the weight is %d×%d; choose a rank of at most %d, or leave the module out of targets",
-			x.settings.Name, x.rank, x.out, x.in, most)
-	}
-	return nil
 }

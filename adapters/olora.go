@@ -11,9 +11,6 @@ import (
 // first rows of R in the decomposition W = Q·R. The first columns of Q depend on the first columns of W alone, so that the cost is
 // O(out·in·rank).
 func oloraInit(x *initInput) error {
-	if err := x.fits(1); err != nil {
-		return err
-	}
 	w := x.matrix().RawMatrix()
 	q := orthonormal(mat.DenseCopyOf(mat.NewDense(x.out, x.in, w.Data).Slice(0, x.out, 0, x.rank)).RawMatrix())
 	r := mat.NewDense(x.rank, x.in, nil).RawMatrix()

@@ -17,9 +17,6 @@ func miloraInit(x *initInput) error { return x.singular(min(x.in, x.out) - x.ran
 
 // singular splits the part of the weight that belongs to the singular values from the given one on evenly among the factors.
 func (x *initInput) singular(from int) error {
-	if err := x.fits(1); err != nil {
-		return err
-	}
 	var svd mat.SVD
 	if !svd.Factorize(x.matrix(), mat.SVDThin) {
 		return fmt.Errorf("init %s: the singular values of the weight do not converge; does it hold NaN?", x.settings.Name)

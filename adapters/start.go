@@ -33,30 +33,39 @@ func (b *builder) start(p *loraLinear, stored string) error {
 	if err != nil {
 		return err
 	}
-	x := b.input(p, settings)
-	if settings.Base == BaseModified {
-		if err := b.canReplace(p.layer, init.peft); err != nil {
-			return fmt.Errorf("init %s %w", settings.Name, err)
-		}
+	if err := b.canStart(p, settings, init); err != nil {
+		return fmt.Errorf("init %s %w", settings.Name, err)
 	}
-	if settings.offset() && x.scale <= 0 {
-		return fmt.Errorf("init %s needs a positive alpha", settings.Name)
-	}
-	if init.gradient != nil {
-		if err := x.fits(init.split); err != nil {
-			return err
-		}
-		b.waiting = append(b.waiting, waiting{p, x, init})
-		init.fill = kaimingInit // until then the model is the base
-	}
-	if settings.Base != "" && !(settings.Base == BaseModified && init.peft != "") {
+	if settings.Base == BaseCarried || settings.Base == BaseModified && init.peft == "" {
 		p.keepStart(settings.Base == BaseCarried)
+	}
+	x := b.input(p, settings)
+	if init.gradient != nil {
+		b.waiting = append(b.waiting, waiting{p, x, init})
+		return kaimingInit(x) // until then the model is the base
 	}
 	if err := init.fill(x); err != nil {
 		return err
 	}
-	if init.gradient == nil && settings.Base != "" {
+	if settings.Base != "" {
 		p.setStart()
+	}
+	return nil
+}
+
+// canStart refuses what no initialisation of the kind can do for a layer.
+func (b *builder) canStart(p *loraLinear, settings Init, init initializer) error {
+	if settings.Base == BaseModified {
+		if err := b.canReplace(p.layer, init.peft); err != nil {
+			return err
+		}
+	}
+	if settings.offset() && p.scale <= 0 {
+		return errors.New("needs a positive alpha")
+	}
+	if most := min(p.layer.In, p.layer.Out); init.triplets*p.rank() > most {
+		return fmt.Errorf("with rank %d, but the weight is %d×%d; choose a rank of at most %d, or leave the module out of targets",
+			p.rank(), p.layer.Out, p.layer.In, most/init.triplets)
 	}
 	return nil
 }

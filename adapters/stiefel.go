@@ -6,9 +6,6 @@ import "github.com/geotune/geotune/graph/kernel/dense"
 
 // stiefelAInit starts with orthonormal rows of A.
 func stiefelAInit(x *initInput) error {
-	if err := x.fits(1); err != nil {
-		return err
-	}
 	a, _ := x.factors()
 	x.randomRows(a, 1)
 	return nil
@@ -16,9 +13,6 @@ func stiefelAInit(x *initInput) error {
 
 // stiefelBInit starts with orthonormal columns of B.
 func stiefelBInit(x *initInput) error {
-	if err := x.fits(1); err != nil {
-		return err
-	}
 	_, b := x.factors()
 	x.randomRows(b.T(), 1)
 	return nil
@@ -26,9 +20,6 @@ func stiefelBInit(x *initInput) error {
 
 // stiefelInit starts at a random point of the manifold of rank r whose singular values are all equal.
 func stiefelInit(x *initInput) error {
-	if err := x.fits(1); err != nil {
-		return err
-	}
 	a, b := x.factors()
 	x.randomRows(a, x.settings.Sigma(x.rank)/float64(x.scale))
 	x.randomRows(b.T(), 1)
