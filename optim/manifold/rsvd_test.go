@@ -261,3 +261,25 @@ func ExampleRSVD() {
 	fmt.Printf("%.4f in %d passes\n", d[0].S[:2], o.Passes())
 	// Output: [3.0000 2.0000] in 4 passes
 }
+
+// still serves products that cost nothing, so that the decomposition itself is measured.
+type still struct{ left, right dense.Mat[float32] }
+
+func (s *still) Mul(_, y []dense.Mat[float32]) error  { dense.Copy(y[0], s.left); return nil }
+func (s *still) MulT(_, x []dense.Mat[float32]) error { dense.Copy(x[0], s.right); return nil }
+
+// BenchmarkRSVD is what a layer of width 2048 costs besides its passes, for rank 16.
+func BenchmarkRSVD(b *testing.B) {
+	const n = 2048
+	o, want := RSVD{Oversample: 16, Power: 1}, Wanted{n, n, 32}
+	rng := rand.New(rand.NewPCG(1, 1))
+	s := &still{dense.New[float32](n, o.Width(want)), dense.New[float32](n, o.Width(want))}
+	for i := range s.left.Data {
+		s.left.Data[i], s.right.Data[i] = float32(rng.NormFloat64()), float32(rng.NormFloat64())
+	}
+	for b.Loop() {
+		if _, err := o.Decompose(s, []Wanted{want}, func(int) float64 { return rng.NormFloat64() }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
