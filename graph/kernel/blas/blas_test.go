@@ -115,6 +115,9 @@ var routines = map[string]func(t trial) call{
 			fmt.Sprint(tA, m, n, alpha, len(a), lda, len(x), incX, beta, len(y), incY), lenX, y,
 			func(y []float32) float32 { ours.Sgemv(tA, m, n, alpha, a, lda, x, incX, beta, y, incY); return 0 },
 			func(y []float64) float64 {
+				if n := (lenY-1)*max(incY, -incY) + 1; 0 < n && n < len(y) {
+					y = y[:n] // because gonum clears whatever comes after
+				}
 				theirs.Dgemv(tA, m, n, float64(alpha), widen(a), lda, widen(x), incX, float64(beta), y, incY)
 				return 0
 			},
