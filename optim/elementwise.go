@@ -20,7 +20,7 @@ type squaresArgs struct {
 // squaresLoop runs over chunks.
 var squaresLoop = cpu.NewLoop(func(a *squaresArgs, lo, hi int) {
 	for i := lo; i < hi; i++ {
-		a.partial[i] = sumSquaresOfChunk(a.x[i*chunkSize : min(len(a.x), (i+1)*chunkSize)])
+		a.partial[i] = cpu.SumSquares(a.x[i*chunkSize : min(len(a.x), (i+1)*chunkSize)])
 	}
 })
 
@@ -36,22 +36,6 @@ func (o *Optimizer) sumSquares(x []float32) float64 {
 		x = x[n:]
 	}
 	return sum
-}
-
-// sumSquaresOfChunk keeps four sums, so that an addition need not wait for the one before.
-func sumSquaresOfChunk(x []float32) float64 {
-	var s [4]float64
-	for ; len(x) >= 4; x = x[4:] {
-		a, b, c, d := float64(x[0]), float64(x[1]), float64(x[2]), float64(x[3])
-		s[0] += float64(a * a)
-		s[1] += float64(b * b)
-		s[2] += float64(c * c)
-		s[3] += float64(d * d)
-	}
-	for i, v := range x {
-		s[i] += float64(float64(v) * float64(v))
-	}
-	return (s[0] + s[1]) + (s[2] + s[3])
 }
 
 // scaleArgs are the operands of scaleLoop.

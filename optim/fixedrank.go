@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/geotune/geotune/graph/kernel/cpu"
 	"github.com/geotune/geotune/graph/kernel/dense"
 	"github.com/geotune/geotune/optim/manifold"
 )
@@ -157,7 +158,7 @@ func (f *FixedRank) SquaredNorm(p Point, _ *State) float64 {
 		var sum float64
 		for _, t := range p.Tensors() {
 			if t.Grad != nil {
-				sum += sumSquaresOfChunk(t.Grad.F32)
+				sum += cpu.SumSquares(t.Grad.F32)
 			}
 		}
 		return sum

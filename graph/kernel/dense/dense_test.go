@@ -249,6 +249,93 @@ func TestSVDKeepsSmallValuesOfScaledColumns(t *testing.T) {
 	}
 }
 
+// symmetric returns q·diag(values)·qᵀ for a random orthogonal q.
+func symmetric(rng *rand.Rand, values ...float64) Core {
+	var w Workspace[float64]
+	n := len(values)
+	q := normal[float64](rng, n, n)
+	QR(&w, q, New[float64](n, n), 0)
+	scaled := clone(q)
+	scaleColumns(scaled, values...)
+	a := product(scaled, q.T())
+	for i := range n {
+		for j := range i {
+			a.Set(i, j, a.At(j, i))
+		}
+	}
+	return a
+}
+
+func TestEigenSymReconstructsAndAgreesWithGonum(t *testing.T) {
+	rng := rand.New(rand.NewPCG(20, 1))
+	square := func(n int) Core {
+		a := normal[float64](rng, n, n)
+		Mul(1, clone(a).T(), New[float64](n, n), 1, a)
+		for i := range n {
+			for j := range i {
+				a.Set(i, j, a.At(j, i))
+			}
+		}
+		return a
+	}
+	diagonal, split := New[float64](5, 5), New[float64](4, 4)
+	for i, v := range []float64{1, -3, 0, 2, 2} {
+		diagonal.Set(i, i, v)
+	}
+	for _, i := range []int{0, 2} { // two rotations of [1 -1] side by side
+		split.Set(i, i+1, 1)
+		split.Set(i+1, i, 1)
+	}
+	huge, tiny := square(6), square(6)
+	for i := range huge.Data {
+		huge.Data[i] *= 1e150
+		tiny.Data[i] *= 1e-150
+	}
+	for name, a := range map[string]Core{
+		"one": square(1), "two": square(2), "generic": square(32), "odd": square(17), "large": square(96), "zero": New[float64](7, 7),
+		"empty": New[float64](0, 0), "diagonal": diagonal, "split": split, "huge": huge, "tiny": tiny,
+		"repeated": symmetric(rng, 1, 1, 1, 5, 5, -2, -2, -2, 0, 0), "graded": symmetric(rng, 1, 1e-4, 1e-8, 1e-12, 1e-16),
+		"opposite": symmetric(rng, 3, -3, 3, -3, 3, -3),
+	} {
+		n := a.Rows
+		var w Workspace[float64]
+		s, v := make([]float64, n), New[float64](n, n)
+		EigenSym(&w, a, s, v)
+		if e := Orthonormality(&w, v); e > 1e-13*float64(1+n) {
+			t.Errorf("%s: off orthonormality by %g", name, e)
+		}
+		vs := clone(v)
+		scaleColumns(vs, s...)
+		tol := 1e-14 * Norm(a)
+		if e := distance(product(vs, v.T()), a); !(e <= 2*tol) {
+			t.Errorf("%s: ‖V·S·Vᵀ - A‖ = %g of %g", name, e, Norm(a))
+		}
+		if n == 0 {
+			continue
+		}
+		var reference mat.EigenSym
+		reference.Factorize(mat.NewSymDense(n, a.Data), true)
+		want := reference.Values(nil) // ascending
+		for i := range s {
+			if math.Abs(s[i]-want[n-1-i]) > tol || i > 0 && s[i] > s[i-1] {
+				t.Errorf("%s: eigenvalues %v, gonum has %v", name, s, want)
+				break
+			}
+		}
+	}
+}
+
+func TestEigenSymEndsOnNaN(t *testing.T) {
+	var w Workspace[float64]
+	a := normal[float64](rand.New(rand.NewPCG(21, 1)), 8, 8)
+	a.Set(3, 3, math.NaN())
+	s := make([]float64, 8)
+	EigenSym(&w, a, s, New[float64](8, 8))
+	if !math.IsNaN(s[0] + s[7]) {
+		t.Errorf("eigenvalues %v", s)
+	}
+}
+
 func TestPinvSatisfiesPenroseEquations(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 6))
 	var w Workspace[float64]
@@ -335,6 +422,20 @@ func BenchmarkComplement(b *testing.B) {
 			for b.Loop() {
 				Copy(q, y)
 				Complement(w, u, q, r)
+				w.Release(Mark{})
+			}
+		})
+	}
+}
+
+func BenchmarkEigenSym(b *testing.B) {
+	for _, n := range []int{16, 32, 64, 256} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := new(Workspace[float64])
+			a := symmetric(rand.New(rand.NewPCG(22, 1)), normal[float64](rand.New(rand.NewPCG(23, 1)), 1, n).Data...)
+			v, s := New[float64](n, n), make([]float64, n)
+			for b.Loop() {
+				EigenSym(w, a, s, v)
 				w.Release(Mark{})
 			}
 		})

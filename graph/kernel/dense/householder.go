@@ -1,6 +1,10 @@
 package dense
 
-import "math"
+import (
+	"math"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
+)
 
 // householder factors y·P = Q·R by reflections with column pivoting, all in float64, writes Q over y and R·Pᵀ to r (cols×cols, not
 // triangular), and returns how many diagonal elements of R are larger than floor. Q is orthonormal whatever the rank. Needs rows ≥ cols.
@@ -81,23 +85,6 @@ func reflector(x []float64) float64 {
 }
 
 // reflect computes x -= v·(vᵀ·x).
-func reflect(v, x []float64) { axpy(-dot(v, x), v, x) }
+func reflect(v, x []float64) { cpu.Axpy64(-cpu.Dot64(v, x), v, x) }
 
-func sumSquares(x []float64) float64 { return dot(x, x) }
-
-// dot returns the inner product of x and y in four interleaved sums, so that an addition need not wait for the one before.
-func dot(x, y []float64) float64 {
-	y = y[:len(x)]
-	var s0, s1, s2, s3 float64
-	for len(x) >= 4 && len(y) >= 4 {
-		s0 += float64(x[0] * y[0])
-		s1 += float64(x[1] * y[1])
-		s2 += float64(x[2] * y[2])
-		s3 += float64(x[3] * y[3])
-		x, y = x[4:], y[4:]
-	}
-	for i, v := range x {
-		s0 += float64(v * y[i])
-	}
-	return (s0 + s1) + (s2 + s3)
-}
+func sumSquares(x []float64) float64 { return cpu.Dot64(x, x) }

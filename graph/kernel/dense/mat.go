@@ -70,6 +70,10 @@ func Copy[D, S Float](dst Mat[D], src Mat[S]) {
 		if dst.CS == 1 && src.CS == 1 {
 			from = from[:dst.Cols]
 			to = to[:len(from)]
+			if same, ok := any(from).([]D); ok {
+				copy(to, same)
+				continue
+			}
 			for j, v := range from {
 				to[j] = D(v)
 			}
@@ -95,6 +99,9 @@ func SquaredNorm[T Float](m Mat[T]) float64 {
 	if m.CS != 1 && m.RS == 1 {
 		m = m.T()
 	}
+	if m.CS == 1 && m.RS == m.Cols {
+		return squares(m.Data[:m.Rows*m.Cols])
+	}
 	var sum float64
 	for i := range m.Rows {
 		if m.CS == 1 {
@@ -109,20 +116,13 @@ func SquaredNorm[T Float](m Mat[T]) float64 {
 	return sum
 }
 
-// squares returns the sum of the squares of x in four interleaved sums.
+// squares returns the sum of the squares of x.
 func squares[T Float](x []T) float64 {
-	var s [4]float64
-	for ; len(x) >= 4; x = x[4:] {
-		a, b, c, d := float64(x[0]), float64(x[1]), float64(x[2]), float64(x[3])
-		s[0] += float64(a * a)
-		s[1] += float64(b * b)
-		s[2] += float64(c * c)
-		s[3] += float64(d * d)
+	if x, single := any(x).([]float32); single {
+		return cpu.SumSquares(x)
 	}
-	for i, v := range x {
-		s[i] += float64(float64(v) * float64(v))
-	}
-	return (s[0] + s[1]) + (s[2] + s[3])
+	wide := any(x).([]float64)
+	return cpu.Dot64(wide, wide)
 }
 
 // ColumnNorms writes the lengths of the columns of m, whose rows are contiguous, to norms.
@@ -193,21 +193,13 @@ func mul64(alpha float64, a, b Core, beta float64, c Core) {
 		for k := range a.Cols {
 			s := alpha * a.Data[i*a.RS+k*a.CS]
 			if b.CS == 1 && c.CS == 1 {
-				axpy(s, b.row(k), c.row(i))
+				cpu.Axpy64(s, b.row(k), c.row(i))
 				continue
 			}
 			for j := range c.Cols {
 				c.Data[i*c.RS+j*c.CS] += float64(s * b.Data[k*b.RS+j*b.CS])
 			}
 		}
-	}
-}
-
-// axpy computes y += s·x. The conversion keeps compilers from fusing, so that every platform gives the same bits.
-func axpy(s float64, x, y []float64) {
-	y = y[:len(x)]
-	for i, v := range x {
-		y[i] += float64(s * v)
 	}
 }
 

@@ -2,7 +2,8 @@ package dense
 
 import (
 	"math"
-	"slices"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
 )
 
 // jacobiTol is the cosine between two columns below which they count as orthogonal; maxSweeps bounds the number of passes over all
@@ -21,36 +22,26 @@ func SVD[T Float](w *Workspace[T], a Core, u Core, s []float64, v Core) {
 		a, u, v = a.T(), v, u
 	}
 	defer w.Release(w.Mark())
-	n := a.Cols
-	x, y := w.Core(n, a.Rows), w.Core(n, n) // columns of a and of v as rows
-	Copy(x.T(), a)
+	m, n := a.Rows, a.Cols
+	z := w.Core(n, m+n) // row i: column i of a, then column i of v
+	Copy(z.Columns(0, m).T(), a)
 	for i := range n {
-		y.Set(i, i, 1)
+		z.Set(i, m+i, 1)
 	}
 	norms := w.Values(n)
-	for sweep := 0; sweep < maxSweeps && rotateAll(x, y, norms); sweep++ {
+	for sweep := 0; sweep < maxSweeps && rotateAll(z, m, norms); sweep++ {
 	}
-	order := w.Values(n)
 	for i := range n {
-		norms[i] = math.Sqrt(sumSquares(x.row(i)))
-		order[i] = float64(i)
+		norms[i] = math.Sqrt(sumSquares(z.row(i)[:m]))
 	}
-	slices.SortStableFunc(order, func(i, j float64) int {
-		switch a, b := norms[int(i)], norms[int(j)]; {
-		case a > b:
-			return -1
-		case a < b:
-			return 1
-		}
-		return 0
-	})
+	order := descending(w, norms)
 	for j, from := range order {
 		i := int(from)
 		s[j] = norms[i]
-		for l, value := range y.row(i) {
+		for l, value := range z.row(i)[m:] {
 			v.Set(l, j, value)
 		}
-		for l, value := range x.row(i) {
+		for l, value := range z.row(i)[:m] {
 			if norms[i] > 0 {
 				value /= norms[i]
 			}
@@ -60,25 +51,25 @@ func SVD[T Float](w *Workspace[T], a Core, u Core, s []float64, v Core) {
 	completeZeros(w, u, s)
 }
 
-// rotateAll makes every pair of rows of x orthogonal once, by rotations that it also applies to y, and reports whether there were any.
-func rotateAll(x, y Core, norms []float64) (rotated bool) {
-	for i := range x.Rows {
-		norms[i] = sumSquares(x.row(i))
+// rotateAll makes the first m elements of every pair of rows of z orthogonal once, by rotations of the whole rows, and reports whether
+// there were any.
+func rotateAll(z Core, m int, norms []float64) (rotated bool) {
+	for i := range z.Rows {
+		norms[i] = sumSquares(z.row(i)[:m])
 	}
-	for i := range x.Rows {
+	for i := range z.Rows {
 		longest := i
-		for j := i + 1; j < x.Rows; j++ {
+		for j := i + 1; j < z.Rows; j++ {
 			if norms[j] > norms[longest] {
 				longest = j
 			}
 		}
 		if longest != i {
-			swap(x.row(i), x.row(longest))
-			swap(y.row(i), y.row(longest))
+			swap(z.row(i), z.row(longest))
 			norms[i], norms[longest] = norms[longest], norms[i]
 		}
-		for j := i + 1; j < x.Rows; j++ {
-			if rotatePair(x, y, norms, i, j) {
+		for j := i + 1; j < z.Rows; j++ {
+			if rotatePair(z.row(i), z.row(j), m, &norms[i], &norms[j]) {
 				rotated = true
 			}
 		}
@@ -86,29 +77,18 @@ func rotateAll(x, y Core, norms []float64) (rotated bool) {
 	return rotated
 }
 
-// rotatePair makes rows i and j of x orthogonal and reports whether they were not.
-func rotatePair(x, y Core, norms []float64, i, j int) bool {
-	p := dot(x.row(i), x.row(j))
-	if math.Abs(p) <= jacobiTol*math.Sqrt(norms[i])*math.Sqrt(norms[j]) || p == 0 {
+// rotatePair makes the first m elements of two rows, of squared lengths na and nb, orthogonal and reports whether they were not.
+func rotatePair(a, b []float64, m int, na, nb *float64) bool {
+	p := cpu.Dot64(a[:m], b[:m])
+	if math.Abs(p) <= jacobiTol*math.Sqrt(*na)*math.Sqrt(*nb) || p == 0 {
 		return false
 	}
-	zeta := (norms[j] - norms[i]) / (2 * p)
+	zeta := (*nb - *na) / (2 * p)
 	t := math.Copysign(1/(math.Abs(zeta)+math.Hypot(1, zeta)), zeta)
 	c := 1 / math.Sqrt(1+float64(t*t))
-	rotate(c, c*t, x.row(i), x.row(j))
-	rotate(c, c*t, y.row(i), y.row(j))
-	norms[i], norms[j] = max(0, norms[i]-float64(t*p)), norms[j]+float64(t*p)
+	cpu.Rotate64(c, c*t, a, b)
+	*na, *nb = max(0, *na-float64(t*p)), *nb+float64(t*p)
 	return true
-}
-
-// rotate replaces a, b by c·a - s·b, s·a + c·b.
-func rotate(c, s float64, a, b []float64) {
-	b = b[:len(a)]
-	for l, p := range a {
-		q := b[l]
-		a[l] = float64(c*p) - float64(s*q)
-		b[l] = float64(s*p) + float64(c*q)
-	}
 }
 
 func swap(a, b []float64) {

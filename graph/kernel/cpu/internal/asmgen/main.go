@@ -26,6 +26,7 @@ func main() {
 		{"dots", dotTiles},
 		{"pack", packers},
 		{"vec", vectorOps},
+		{"vec64", vectorOps64},
 		{"lanes", lanes},
 		{"curves", curves},
 	} {
