@@ -29,6 +29,7 @@ func main() {
 		{"vec64", vectorOps64},
 		{"lanes", lanes},
 		{"curves", curves},
+		{"peak", peaks},
 	} {
 		if err := generate(*dir, f.name, f.write); err != nil {
 			fmt.Fprintf(os.Stderr, "asmgen: %s: %v\n", f.name, err)
