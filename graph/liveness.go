@@ -38,7 +38,7 @@ func (p *planner) addOutput(v *value, into *kernel.Tensor, add bool) {
 	if !add {
 		k = duplicate{}
 	}
-	s := &step{label: k.String(), k: k, reads: []*value{v}}
+	s := &step{label: k.String(), kind: k.String(), k: k, gradient: add, reads: []*value{v}}
 	s.call.X, s.call.Y = []*kernel.Tensor{v.tensor}, into
 	for at, def := range p.steps {
 		if slices.Contains(def.writes, v) {

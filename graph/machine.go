@@ -2,7 +2,6 @@ package graph
 
 import (
 	"fmt"
-	"time"
 
 	G "gorgonia.org/gorgonia"
 
@@ -21,9 +20,7 @@ type Output struct {
 // Machine runs the part of a graph that its outputs need. It implements gorgonia.VM. All intermediate values live in the
 // workspace's arena, so another machine of the same workspace destroys them; outputs have memory of their own.
 type Machine struct {
-	// Trace, when set, is called after every kernel pass with its label and duration.
-	Trace func(label string, backward bool, d time.Duration)
-
+	ws         *Workspace
 	arena      *arena
 	generation int
 	size       int
@@ -45,7 +42,7 @@ func (g *Graph) compile(a *arena, outputs []Output) (*Machine, error) {
 	if err := p.plan(outputs); err != nil {
 		return nil, err
 	}
-	m := &Machine{arena: a, generation: -1, size: place(p.buffers), steps: p.steps, outputs: p.outputs, leaves: p.leaves}
+	m := &Machine{ws: g.ws, arena: a, generation: -1, size: place(p.buffers), steps: p.steps, outputs: p.outputs, leaves: p.leaves}
 	a.reserve(m.size)
 	return m, nil
 }
@@ -86,13 +83,11 @@ func (m *Machine) RunAll() (err error) {
 			err = fmt.Errorf("graph: %s: %v", s.label, r)
 		}
 	}()
+	if m.ws.Trace != nil {
+		m.runTraced(m.ws.Trace, &s)
+		return nil
+	}
 	for _, s = range m.steps {
-		if m.Trace != nil {
-			start := time.Now()
-			s.run()
-			m.Trace(s.label, s.backward, time.Since(start))
-			continue
-		}
 		s.run()
 	}
 	return nil

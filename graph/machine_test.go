@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	G "gorgonia.org/gorgonia"
 
@@ -124,14 +125,18 @@ func TestFrozenParametersHaveNoGradientNode(t *testing.T) {
 func TestSteadyRunAllocatesNothing(t *testing.T) {
 	m := newMLP(4, 6)
 	for _, checkpoint := range []bool{false, true} {
-		g, loss, grads := m.differentiate(t, NewWorkspace(), 8, checkpoint)
+		ws := NewWorkspace()
+		g, loss, grads := m.differentiate(t, ws, 8, checkpoint)
 		machine := compile(t, g, append([]*Node{loss}, grads...)...)
-		if n := testing.AllocsPerRun(10, func() {
-			if err := machine.RunAll(); err != nil {
-				t.Fatal(err)
+		for _, trace := range []Trace{nil, func(string, bool, time.Duration) {}} {
+			ws.Trace = trace
+			if n := testing.AllocsPerRun(10, func() {
+				if err := machine.RunAll(); err != nil {
+					t.Fatal(err)
+				}
+			}); n != 0 {
+				t.Errorf("checkpoint=%v, traced %v: a run allocates %v times", checkpoint, trace != nil, n)
 			}
-		}); n != 0 {
-			t.Errorf("checkpoint=%v: a run allocates %v times", checkpoint, n)
 		}
 	}
 }

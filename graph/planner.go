@@ -136,7 +136,7 @@ func (p *planner) addNode(n *G.Node) error {
 }
 
 func (p *planner) addForward(n *G.Node, op *fwd) {
-	s := &step{label: p.label(op), k: op.k, plan: op.plan}
+	s := &step{label: p.label(op), kind: op.k.String(), k: op.k, plan: op.plan}
 	for _, in := range op.in {
 		v := p.values[in.node]
 		s.reads = append(s.reads, v)
@@ -152,7 +152,7 @@ func (p *planner) addForward(n *G.Node, op *fwd) {
 
 func (p *planner) addBackward(n *G.Node, op *vjp) {
 	f, children := op.f, childrenOf(n)
-	s := &step{label: "gradient of " + p.label(f), k: f.k, plan: f.plan, backward: true}
+	s := &step{label: "gradient of " + p.label(f), kind: f.k.String(), k: f.k, plan: f.plan, backward: true}
 	s.call.DX = make([]*kernel.Tensor, len(f.in))
 	for i, in := range f.in {
 		v := p.values[in.node]
@@ -199,7 +199,8 @@ func (p *planner) addSum(n *G.Node) error {
 	if err != nil {
 		return fmt.Errorf("graph: sum of gradients: %w", err)
 	}
-	s := &step{label: "sum of gradients", k: k, plan: plan, reads: []*value{a, b}}
+	const name = "sum of gradients"
+	s := &step{label: name, kind: name, k: k, gradient: true, plan: plan, reads: []*value{a, b}}
 	s.call.X = []*kernel.Tensor{a.tensor, b.tensor}
 	s.call.Y = p.define(s, n, plan.Out).tensor
 	p.steps = append(p.steps, s)

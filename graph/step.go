@@ -4,9 +4,11 @@ import "github.com/geotune/geotune/graph/kernel"
 
 // step is one kernel pass of a machine.
 type step struct {
-	label    string
+	label    string // for errors
+	kind     string // for traces
 	k        kernel.Kernel
-	backward bool
+	backward bool // runs the kernel's backward pass
+	gradient bool // runs a forward pass to add up gradients
 	call     kernel.Call
 	plan     kernel.Plan
 	reads    []*value // values that must be alive during the step

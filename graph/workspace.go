@@ -3,6 +3,9 @@ package graph
 // Workspace is the memory that several graphs share: one arena for their machines, one for the blocks they recompute, and the
 // compiled blocks themselves. Only one of its machines may run at a time; machines of different workspaces are independent.
 type Workspace struct {
+	// Trace, when set, is told the time of every kernel pass.
+	Trace Trace
+
 	outer, inner arena
 	blocks       map[string]*blockProgram
 }

@@ -29,6 +29,8 @@ type TaskOptions struct {
 	HeldOut []*Batch
 	// Fingerprint identifies the data and its order.
 	Fingerprint string
+	// Trace, when set, is told the time of every kernel pass.
+	Trace graph.Trace
 }
 
 // Task is language modelling: next-token prediction on the targets of each batch. It implements train.Task.
@@ -46,8 +48,10 @@ func NewTask(model *transformer.Model, trained []*adapters.Trainable, source Sou
 	for _, t := range trained {
 		grads[t.Param] = t.Grad
 	}
+	ws := graph.NewWorkspace()
+	ws.Trace = opt.Trace
 	return &Task{source: source, opt: opt, programs: &programs{
-		model: model, ws: graph.NewWorkspace(), grads: grads, checkpoint: opt.Checkpoint, compiled: map[shape]*program{},
+		model: model, ws: ws, grads: grads, checkpoint: opt.Checkpoint, compiled: map[shape]*program{},
 	}}
 }
 
