@@ -63,7 +63,7 @@ func (f *fusion) set(p *graph.Param, values []float32) {
 	if base == nil {
 		base = p.Value
 	}
-	fused := stored(values, base.DType, base.Shape)
+	fused := kernel.Rounded(values, base.DType, base.Shape)
 	change := measure(p.Name, base.Floats(), values, fused.Floats())
 	f.values[p], f.order = fused, append(f.order, p)
 	f.report.add(change)

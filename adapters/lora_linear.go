@@ -77,7 +77,7 @@ func lowRank(name string, a, b *Trainable, scale float32) optim.Point {
 // takeOut replaces the layer's weight by W − scale·B·A, rounded to its storage type as PEFT does. W itself stays as it is.
 func (p *loraLinear) takeOut(a, b *graph.Param) {
 	v := p.base.Value
-	p.layer.Weight = graph.FrozenParam(p.base.Name+".residual", stored(p.without(a, b), v.DType, v.Shape))
+	p.layer.Weight = graph.FrozenParam(p.base.Name+".residual", kernel.Rounded(p.without(a, b), v.DType, v.Shape))
 }
 
 // without returns W − scale·B·A in float32, in the layer's layout.

@@ -3,7 +3,6 @@ package adapters
 import (
 	"math"
 
-	"github.com/geotune/geotune/graph/kernel"
 	"github.com/geotune/geotune/graph/kernel/cpu"
 	"github.com/geotune/geotune/layers"
 )
@@ -61,27 +60,5 @@ func rowNorms(w []float32, rows, cols int) []float32 {
 			out[i] = float32(math.Sqrt(sum))
 		}
 	})
-	return out
-}
-
-// stored returns values as a tensor of storage type d, rounding to nearest, ties to even.
-func stored(values []float32, d kernel.DType, shape kernel.Shape) *kernel.Tensor {
-	t := &kernel.Tensor{DType: d, Shape: shape}
-	switch d {
-	case kernel.BF16:
-		t.U16 = roundAll(values, cpu.F32ToBF16)
-	case kernel.F16:
-		t.U16 = roundAll(values, cpu.F32ToF16)
-	default:
-		t.F32 = values
-	}
-	return t
-}
-
-func roundAll(values []float32, round func(float32) uint16) []uint16 {
-	out := make([]uint16, len(values))
-	for i, v := range values {
-		out[i] = round(v)
-	}
 	return out
 }

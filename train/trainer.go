@@ -96,11 +96,13 @@ type Trainer struct {
 	o     Options
 	hooks Hooks
 	state State
+
+	batches []Batch // of the step in progress
 }
 
 // NewTrainer returns a trainer at step 0.
 func NewTrainer(task Task, opt *optim.Optimizer, points []optim.Point, o Options, hooks Hooks) *Trainer {
-	t := &Trainer{task: task, opt: opt, o: o, hooks: hooks, state: State{Position: task.Position(), Saved: -1}}
+	t := &Trainer{task: task, opt: opt, o: o, hooks: hooks, state: State{Position: task.Position(), Saved: -1}, batches: make([]Batch, o.Accumulate)}
 	for _, p := range points {
 		t.grads = append(t.grads, p.Tensors()...)
 	}
@@ -210,15 +212,14 @@ func (t *Trainer) move(m *StepMetrics) error {
 // fetch takes the micro-batches of the next step: also those accumulated before an interruption, whose targets count.
 func (t *Trainer) fetch() ([]Batch, StepMetrics) {
 	m := StepMetrics{Step: t.state.Step + 1}
-	batches := make([]Batch, t.o.Accumulate)
-	for i := range batches {
+	for i := range t.batches {
 		b := t.task.Next()
-		batches[i] = b
+		t.batches[i] = b
 		m.Targets += b.Targets()
 		m.Items += b.Items()
 		m.Epoch = b.Epoch()
 	}
-	return batches, m
+	return t.batches, m
 }
 
 func (t *Trainer) clearGradients() {

@@ -112,6 +112,28 @@ func NewI32(shape ...int) *Tensor {
 // FromF32 returns a tensor over data, without a copy.
 func FromF32(data []float32, shape ...int) *Tensor { return &Tensor{Shape: shape, F32: data} }
 
+// Rounded returns a tensor of storage type d, F32, BF16 or F16, over values rounded to nearest, ties to even; F32 values are not copied.
+func Rounded(values []float32, d DType, shape Shape) *Tensor {
+	t := &Tensor{DType: d, Shape: shape}
+	switch d {
+	case BF16:
+		t.U16 = roundAll(values, cpu.F32ToBF16)
+	case F16:
+		t.U16 = roundAll(values, cpu.F32ToF16)
+	default:
+		t.F32 = values
+	}
+	return t
+}
+
+func roundAll(values []float32, round func(float32) uint16) []uint16 {
+	out := make([]uint16, len(values))
+	for i, v := range values {
+		out[i] = round(v)
+	}
+	return out
+}
+
 // Spec returns the tensor's description.
 func (t *Tensor) Spec() Spec { return Spec{t.Shape, t.DType} }
 

@@ -78,7 +78,13 @@ func load(c *Config, set *safetensors.Set, name string, dir fs.FS) (*Model, erro
 
 // Random returns a model with F32 weights drawn as transformers initialises them: normal with deviation initializer_range, norms
 // one, biases zero, and the residual projections of GPT-2 scaled by 1/√(2·layers). The same seed gives the same weights.
-func Random(c *Config, seed uint64) (*Model, error) {
+func Random(c *Config, seed uint64) (*Model, error) { return RandomAs(c, seed, kernel.F32) }
+
+// RandomAs is Random with all weights rounded to the storage type d: F32, BF16 or F16.
+func RandomAs(c *Config, seed uint64, d kernel.DType) (*Model, error) {
+	if d == kernel.I32 {
+		return nil, fmt.Errorf("transformer: weights of type %v; expected F32, BF16 or F16", d)
+	}
 	if c.family == nil {
 		return nil, errors.New("transformer: a config made by hand has no family; use ParseConfig")
 	}
@@ -87,7 +93,7 @@ func Random(c *Config, seed uint64) (*Model, error) {
 	if n.elements > maxRandom {
 		return nil, fmt.Errorf("transformer: the config describes %d parameters; at most %d are initialised", n.elements, int64(maxRandom))
 	}
-	return build(c, &random{config: c, seed: seed}), nil
+	return build(c, &random{config: c, seed: seed, dtype: d}), nil
 }
 
 // OpenRandom is Open for a directory whose weights, if it has any, are not read: they are drawn as Random draws them. Save copies the

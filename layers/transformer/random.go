@@ -24,9 +24,14 @@ func (n *counter) tensor(_ string, shape kernel.Shape, _ initKind) *kernel.Tenso
 type random struct {
 	config *Config
 	seed   uint64
+	dtype  kernel.DType
 }
 
 func (r *random) tensor(name string, shape kernel.Shape, init initKind) *kernel.Tensor {
+	return kernel.Rounded(r.draw(name, shape, init).F32, r.dtype, shape)
+}
+
+func (r *random) draw(name string, shape kernel.Shape, init initKind) *kernel.Tensor {
 	t := kernel.New(shape...)
 	std := r.config.InitStd
 	switch init {

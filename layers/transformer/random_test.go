@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/geotune/geotune/graph/kernel"
 )
 
 func TestRandomFollowsTheInitialisationOfTransformers(t *testing.T) {
@@ -54,6 +56,32 @@ func TestRandomIsAFunctionOfTheSeed(t *testing.T) {
 	sameParams(t, models[1], models[0])
 	if slices.Equal(models[0].params[0].Value.F32, models[2].params[0].Value.F32) {
 		t.Error("seeds 7 and 8 give the same embedding")
+	}
+}
+
+func TestRandomAsRoundsTheSameWeights(t *testing.T) {
+	c, err := ParseConfig("config.json", []byte(llamaConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide, err := Random(c, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []kernel.DType{kernel.BF16, kernel.F16} {
+		m, err := RandomAs(c, 7, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range m.Params() {
+			want := kernel.Rounded(wide.params[i].Value.F32, d, p.Value.Shape)
+			if p.Value.DType != d || !slices.Equal(p.Value.U16, want.U16) {
+				t.Errorf("%s: found type %v, or other values than those of Random rounded to %v", p.Name, p.Value.DType, d)
+			}
+		}
+	}
+	if _, err := RandomAs(c, 7, kernel.I32); err == nil {
+		t.Error("weights of integers are drawn")
 	}
 }
 

@@ -58,7 +58,7 @@ type Batcher struct {
 	next     train.Position
 	epoch    [][]row // batches of epoch next.Epoch
 	dealt    int
-	reuse    map[[3]int]*transformer.Batch // by dealt modulo Hold, rows and length
+	reuse    map[[3]int]*Batch // by dealt modulo Hold, rows and length
 }
 
 // NewBatcher returns a batcher at the start of epoch 0.
@@ -69,7 +69,7 @@ func NewBatcher(examples []Example, opt BatchOptions) (*Batcher, error) {
 	if len(examples) == 0 {
 		return nil, errors.New("text: no examples to learn from; every record was empty after tokenising")
 	}
-	b := &Batcher{opt: opt, reuse: map[[3]int]*transformer.Batch{}}
+	b := &Batcher{opt: opt, reuse: map[[3]int]*Batch{}}
 	for i := range examples {
 		if n := len(examples[i].IDs); n > opt.MaxLength {
 			return nil, fmt.Errorf("text: %s: example of %d tokens, rows hold %d", examples[i].Where, n, opt.MaxLength)
@@ -130,12 +130,13 @@ func (b *Batcher) batch(rows []row) *Batch {
 	length = b.opt.rowLength(length)
 	key := [3]int{b.dealt % max(1, b.opt.Hold), len(rows), length}
 	b.dealt++
-	t := b.reuse[key]
-	if t == nil {
-		t = transformer.NewBatch(len(rows), length)
-		b.reuse[key] = t
+	out := b.reuse[key]
+	if out == nil {
+		out = &Batch{Batch: transformer.NewBatch(len(rows), length)}
+		b.reuse[key] = out
 	}
-	out := &Batch{Batch: t, epoch: b.next.Epoch}
+	out.tokens, out.targets, out.epoch = 0, 0, b.next.Epoch
+	t := out.Batch
 	for i, r := range rows {
 		line := func(x []int32) []int32 { return x[i*length : (i+1)*length] }
 		out.targets += r.fill(line(t.IDs.I32), line(t.Positions.I32), line(t.Segments.I32), line(t.Targets.I32))
