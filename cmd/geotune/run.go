@@ -96,7 +96,7 @@ interrupted after saving. Paths that begin with builtin: name files that come wi
 	root.SetVersionTemplate("geotune {{.Version}}\n")
 	for _, c := range []*cobra.Command{
 		a.trainCommand(), a.compareCommand(), a.generateCommand(), a.evalCommand(), a.fuseCommand(), a.inspectCommand(), a.probeCommand(),
-		a.tokenizeCommand(), a.versionCommand(), environmentTopic(),
+		a.tokenizeCommand(), a.benchCommand(), a.versionCommand(), environmentTopic(),
 	} {
 		root.AddCommand(c)
 	}

@@ -155,17 +155,24 @@ func TestInterruptsEndOneThingAfterTheOther(t *testing.T) {
 	}
 }
 
-// eachCommand calls do for every command of the program's own.
+// eachCommand calls do for every command of the program's own that has none below it.
 func eachCommand(t *testing.T, do func(*cobra.Command)) {
 	t.Helper()
 	n := 0
-	for _, c := range newApp(io.Discard, io.Discard).root().Commands() {
-		if c.Runnable() {
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		switch {
+		case c.HasSubCommands():
+			for _, sub := range c.Commands() {
+				walk(sub)
+			}
+		case c.Runnable():
 			n++
 			do(c)
 		}
 	}
-	if n < 8 {
+	walk(newApp(io.Discard, io.Discard).root())
+	if n < 10 {
 		t.Errorf("only %d commands", n)
 	}
 }
@@ -173,8 +180,8 @@ func eachCommand(t *testing.T, do func(*cobra.Command)) {
 func TestHelpShowsExamplesFirstAndEveryFlag(t *testing.T) {
 	eachCommand(t, func(c *cobra.Command) {
 		var out bytes.Buffer
-		if code := run([]string{c.Name(), "--help"}, nil, &out, io.Discard); code != exitOK {
-			t.Errorf("%s --help: exit code %d", c.Name(), code)
+		if code := run(append(strings.Fields(c.CommandPath())[1:], "--help"), nil, &out, io.Discard); code != exitOK {
+			t.Errorf("%s --help: exit code %d", c.CommandPath(), code)
 		}
 		text := out.String()
 		examples, usage, flags := strings.Index(text, "Examples:"), strings.Index(text, "Usage:"), strings.Index(text, "Flags:")
@@ -193,8 +200,8 @@ func TestHelpShowsExamplesFirstAndEveryFlag(t *testing.T) {
 func TestExamplesUseFlagsThatExist(t *testing.T) {
 	long := regexp.MustCompile(`--([a-z][a-z-]*)`)
 	eachCommand(t, func(c *cobra.Command) {
-		for _, line := range strings.Split(c.Example+"\n"+"geotune "+c.Use, "\n") {
-			if !strings.Contains(line, "geotune "+c.Name()+" ") { // of another command, as what to do next
+		for _, line := range strings.Split(c.Example+"\n"+c.Parent().CommandPath()+" "+c.Use, "\n") {
+			if !strings.Contains(line, c.CommandPath()+" ") { // of another command, as what to do next
 				continue
 			}
 			for _, m := range long.FindAllStringSubmatch(line, -1) {

@@ -115,7 +115,9 @@ func (b *Batcher) PerEpoch() int { return len(b.epoch) }
 func (b *Batcher) Next() *Batch {
 	if b.next.Batch == len(b.epoch) {
 		b.next = train.Position{Epoch: b.next.Epoch + 1}
-		b.epoch = b.plan(b.next.Epoch)
+		if b.opt.Shuffle { // otherwise all epochs are the same
+			b.epoch = b.plan(b.next.Epoch)
+		}
 	}
 	rows := b.epoch[b.next.Batch]
 	b.next.Batch++

@@ -1,0 +1,42 @@
+package bench
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
+)
+
+// Machine says where a measurement was made.
+type Machine struct {
+	Level    string `json:"cpu_level"` // instruction set in use
+	CPUs     int    `json:"cpus"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func thisMachine() Machine {
+	return Machine{Level: cpu.Level(), CPUs: runtime.NumCPU(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+}
+
+func (m Machine) String() string {
+	return fmt.Sprintf("%s of %d cores, %s, %s", m.Level, m.CPUs, m.Go, m.Platform)
+}
+
+// peakTime is how long the processor's rate is measured, before and after a benchmark each.
+const peakTime = 100 * time.Millisecond
+
+func peak(threads int) float64 { return cpu.PeakGFLOPS(threads, peakTime) }
+
+// useThreads sets the number of threads, 0 for all cores, and returns it with a function that undoes the change.
+func useThreads(n int) (threads int, restore func(), err error) {
+	if n < 0 || n > 4096 {
+		return 0, nil, UsageError{fmt.Sprintf("%d threads; expected at least 1, or 0 for all cores", n)}
+	}
+	if n == 0 {
+		n = runtime.NumCPU()
+	}
+	before := runtime.GOMAXPROCS(n)
+	return n, func() { runtime.GOMAXPROCS(before) }, nil
+}
