@@ -61,21 +61,25 @@ func (*AdamW) Init(p Point) (*State, error) {
 // Step moves the tensor p by one step.
 func (r *AdamW) Step(p Point, s *State, h Hyper) error {
 	s.Counters["step"]++
-	t := float64(s.Counters["step"])
-	correction1 := 1 - math.Pow(r.Betas[0], t)
-	correction2 := 1 - math.Pow(r.Betas[1], t)
 	tensor := p.Tensors()[0]
 	adamWLoop.Run(tensor.Value.Len(), chunkSize, adamWArgs{
-		AdamW: cpu.AdamW{
-			Keep:  float32(1 - h.LR*h.WeightDecay),
-			Beta1: float32(r.Betas[0]), Mix1: float32(1 - r.Betas[0]),
-			Beta2: float32(r.Betas[1]), Mix2: float32(1 - r.Betas[1]),
-			RootCorrection2: float32(math.Sqrt(correction2)), Eps: float32(r.Eps),
-			Rate: float32(h.LR / correction1),
-		},
-		x: tensor.Value.F32, g: tensor.Grad.F32, m: s.Buffers["exp_avg"], v: s.Buffers["exp_avg_sq"],
+		AdamW: r.kernel(h, s.Counters["step"]),
+		x:     tensor.Value.F32, g: tensor.Grad.F32, m: s.Buffers["exp_avg"], v: s.Buffers["exp_avg_sq"],
 	})
 	return nil
+}
+
+// kernel returns the scalars of step t of a tensor, counted from 1.
+func (r *AdamW) kernel(h Hyper, t int64) cpu.AdamW {
+	correction1 := 1 - math.Pow(r.Betas[0], float64(t))
+	correction2 := 1 - math.Pow(r.Betas[1], float64(t))
+	return cpu.AdamW{
+		Keep:  float32(1 - h.LR*h.WeightDecay),
+		Beta1: float32(r.Betas[0]), Mix1: float32(1 - r.Betas[0]),
+		Beta2: float32(r.Betas[1]), Mix2: float32(1 - r.Betas[1]),
+		RootCorrection2: float32(math.Sqrt(correction2)), Eps: float32(r.Eps),
+		Rate: float32(h.LR / correction1),
+	}
 }
 
 // adamWArgs are the operands of adamWLoop.

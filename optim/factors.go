@@ -2,7 +2,6 @@ package optim
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/geotune/geotune/graph/kernel/dense"
 )
@@ -50,115 +49,45 @@ const (
 	momentumB = "momentum_b"
 )
 
-// factor is one of the two factors of a LowRank point as a tall matrix: B itself or the transpose of A.
-type factor struct {
-	values, momentum []float32
-	tall             dense.Mat[float32] // the values before the step
-	g, m             dense.Mat[float32] // gradient and momentum, tall as well
-	transposed       bool
+// factor is one of the two factors of a pair as a tall matrix: B itself or the transpose of A.
+type factor[T dense.Float] struct {
+	values, momentum dense.Mat[T] // the factor and its momentum where they are kept
+	tall, g, m       dense.Mat[T] // working copies of values, gradient and momentum
 }
 
-// factorStep is one step of the factors of a LowRank point while it is made.
-type factorStep struct {
-	w    *dense.Workspace[float32]
-	a, b factor
-	r    int
+// factors returns both factors, with working copies that are as tall as B and as the transpose of A.
+func (p pairStep[T]) factors() (a, b factor[T]) {
+	return newFactor(p.w, dense.Of(p.a, p.r, p.in).T(), dense.Of(p.ga, p.r, p.in).T(), dense.Of(p.buffers[momentumA], p.r, p.in).T()),
+		newFactor(p.w, dense.Of(p.b, p.out, p.r), dense.Of(p.gb, p.out, p.r), dense.Of(p.buffers[momentumB], p.out, p.r))
 }
 
-// begin counts the step and reads the factors. The caller puts the workspace back.
-func (f *FactorRule) begin(w *dense.Workspace[float32], p *LowRank, s *State) (factorStep, error) {
-	if p.A().Grad == nil || p.B().Grad == nil {
-		return factorStep{}, errHalfFrozen
-	}
-	_, _, r := p.size()
-	s.Counters["step"]++
-	return factorStep{
-		w: w, r: r,
-		a: newFactor(w, p.A(), s.Buffers[momentumA], r, true), b: newFactor(w, p.B(), s.Buffers[momentumB], r, false),
-	}, nil
+func newFactor[T dense.Float](w *dense.Workspace[T], values, gradient, momentum dense.Mat[T]) factor[T] {
+	return factor[T]{values: values, momentum: momentum, tall: contiguous(w, values), g: contiguous(w, gradient), m: contiguous(w, momentum)}
 }
 
-func newFactor(w *dense.Workspace[float32], t Tensor, momentum []float32, r int, transposed bool) factor {
-	f := factor{values: t.Value.F32, momentum: momentum, transposed: transposed}
-	n := len(f.values) / r
-	f.tall, f.g, f.m = w.Mat(n, r), w.Mat(n, r), w.Mat(n, r)
-	dense.Copy(f.tall, f.view(f.values, r))
-	dense.Copy(f.g, f.view(t.Grad.F32, r))
-	dense.Copy(f.m, f.view(f.momentum, r))
-	return f
-}
-
-// view returns values in the factor's shape as a tall matrix.
-func (f *factor) view(values []float32, r int) dense.Mat[float32] {
-	n := len(values) / r
-	if f.transposed {
-		return dense.Of(values, r, n).T()
-	}
-	return dense.Of(values, n, r)
+// contiguous returns a copy of y with contiguous rows.
+func contiguous[T dense.Float](w *dense.Workspace[T], y dense.Mat[T]) dense.Mat[T] {
+	c := w.Mat(y.Rows, y.Cols)
+	dense.Copy(c, y)
+	return c
 }
 
 // average replaces the momentum by decay·momentum + weight·d.
-func (f *factor) average(decay, weight float64, d dense.Mat[float32]) {
-	mixInto(float32(decay), f.m.Data, float32(weight), d.Data)
-	dense.Copy(f.view(f.momentum, f.m.Cols), f.m)
+func (f *factor[T]) average(decay, weight float64, d dense.Mat[T]) {
+	mixInto(T(decay), f.m.Data, T(weight), d.Data)
+	dense.Copy(f.momentum, f.m)
 }
 
 // move replaces the values by keep·values - rate·d.
-func (f *factor) move(keep, rate float64, d dense.Mat[float32]) {
-	mixInto(float32(keep), f.tall.Data, float32(-rate), d.Data)
-	dense.Copy(f.view(f.values, d.Cols), f.tall)
+func (f *factor[T]) move(keep, rate float64, d dense.Mat[T]) {
+	mixInto(T(keep), f.tall.Data, T(-rate), d.Data)
+	dense.Copy(f.values, f.tall)
 }
 
-// gramPower writes (yᵀy + damping·I)^power of a tall y to c, by the eigenvalues of the Gram matrix; those of at most tol of the largest
-// count as absent. power is negative.
-func gramPower(w *dense.Workspace[float32], y dense.Mat[float32], damping, tol, power float64, c dense.Core) {
-	defer w.Release(w.Mark())
-	r := y.Cols
-	g, u, s, v := w.Core(r, r), w.Core(r, r), w.Values(r), w.Core(r, r)
-	dense.Gram(w, y, g)
-	for i := range r {
-		g.Set(i, i, g.At(i, i)+damping)
+// mixInto replaces a by alpha·a + beta·b. It keeps products apart from sums, so that every platform gives the same bits.
+func mixInto[T dense.Float](alpha T, a []T, beta T, b []T) {
+	b = b[:len(a)]
+	for i, v := range a {
+		a[i] = T(alpha*v) + T(beta*b[i])
 	}
-	dense.SVD(w, g, u, s, v)
-	for j, value := range s {
-		if value > tol*s[0] {
-			s[j] = math.Pow(value, power)
-		} else {
-			s[j] = 0
-		}
-	}
-	dense.ScaleColumns(u, u, s)
-	dense.Mul(1, u, v.T(), 0, c)
-}
-
-// gramTol is the relative eigenvalue below which a direction of a float32 Gram matrix is rounding error.
-const gramTol = 1e-12
-
-// sign replaces a tall y by its matrix sign, with singular values of at most tol of the largest masked.
-func sign(w *dense.Workspace[float32], y dense.Mat[float32], tol float64) {
-	defer w.Release(w.Mark())
-	r := y.Cols
-	if dense.SquaredNorm(y) == 0 {
-		return
-	}
-	if y.Rows < r {
-		square := w.Mat(r, r) // a factor wider than tall: fill up with zero rows
-		dense.Copy(square.Block(0, 0, y.Rows, r), y)
-		sign(w, square, tol)
-		dense.Copy(y, square.Block(0, 0, y.Rows, r))
-		return
-	}
-	c, u, s, v := w.Core(r, r), w.Core(r, r), w.Values(r), w.Core(r, r)
-	dense.QR(w, y, c, 0)
-	dense.SVD(w, c, u, s, v)
-	for j, value := range s {
-		if s[j] = 1; value <= tol*s[0] {
-			s[j] = 0
-		}
-	}
-	dense.ScaleColumns(u, u, s)
-	dense.Mul(1, u, v.T(), 0, c)
-	q := w.Mat(y.Rows, r)
-	dense.Copy(q, y)
-	dense.MulCore(w, q, c, y)
 }

@@ -37,31 +37,17 @@ func (r *LoRAPro) Validate() error {
 
 // Step moves p by one step.
 func (r *LoRAPro) Step(p Point, s *State, h Hyper) error {
-	x, ok := p.(*LowRank)
-	if !ok {
-		return r.Rest.move(p, s, h)
-	}
-	w := workspaces.Get()
-	defer workspaces.Put(w)
-	f, err := r.begin(w, x, s)
-	if err != nil {
-		return err
-	}
-	precondition(w, f.a.g, f.b.tall, 0, f.a.g)
-	precondition(w, f.b.g, f.a.tall, 0, f.b.g)
-	q := w.Mat(f.b.tall.Rows, f.r)
-	dense.Copy(q, f.b.tall)
-	rank := 0
-	if q.Rows >= f.r {
-		rank = dense.QR(w, q, w.Core(f.r, f.r), dense.RankTol[float32]()*dense.Norm(q))
-		dense.RemoveSpan(w, q.Columns(0, rank), f.b.g)
-	} else {
-		dense.Zero(f.b.g) // B spans everything
-	}
-	weight := 1 / (float64(x.Scale) * float64(x.Scale))
-	for _, side := range []*factor{&f.a, &f.b} {
-		side.average(r.Momentum, weight, side.g)
-		side.move(1-h.LR*h.WeightDecay, h.LR, side.m)
+	return movePair(r, &r.Rest, p, s, h, stepLoRAPro[float32])
+}
+
+func stepLoRAPro[T dense.Float](r *LoRAPro, c pairStep[T]) error {
+	a, b := c.factors()
+	precondition(c.w, a.g, b.tall, 0, a.g)
+	precondition(c.w, b.g, a.tall, 0, b.g)
+	removeRange(c.w, b.tall, b.g)
+	for _, f := range []*factor[T]{&a, &b} {
+		f.average(r.Momentum, 1/(c.scale*c.scale), f.g)
+		f.move(c.keep(), c.rate(), f.m)
 	}
 	return nil
 }

@@ -69,62 +69,46 @@ func (r *LoRARITE) Init(p Point) (*State, error) {
 
 // Step moves p by one step.
 func (r *LoRARITE) Step(p Point, s *State, h Hyper) error {
-	x, ok := p.(*LowRank)
-	if !ok {
-		return r.Rest.move(p, s, h)
-	}
-	w := workspaces.Get()
-	defer workspaces.Put(w)
-	f, err := r.begin(w, x, s)
-	if err != nil {
-		return err
-	}
-	t := s.Counters["step"]
-	basisA, inverseA := basis(w, f.a.tall)
-	basisB, inverseB := basis(w, f.b.tall)
+	return movePair(r, &r.Rest, p, s, h, stepLoRARITE[float32])
+}
+
+func stepLoRARITE[T dense.Float](r *LoRARITE, c pairStep[T]) error {
+	a, b := c.factors()
+	basisA, inverseA := basis(c.w, a.tall)
+	basisB, inverseB := basis(c.w, b.tall)
+	secondOfA, secondOfB := dense.Of(c.buffers[secondA], c.r, c.r), dense.Of(c.buffers[secondB], c.r, c.r)
 	for _, side := range []struct {
-		*factor
-		second  []float32
+		*factor[T]
+		second  dense.Mat[T]
 		inverse dense.Core // of the other factor
-	}{{&f.a, s.Buffers[secondA], inverseB}, {&f.b, s.Buffers[secondB], inverseA}} {
-		v := dense.Of(side.second, f.r, f.r)
-		r.normalise(w, side.factor, v, side.inverse, t)
-		d := w.Mat(side.g.Rows, f.r)
-		dense.MulCore(w, side.m, side.inverse.T(), d)
-		side.move(1-h.LR*h.WeightDecay, h.LR, d)
+	}{{&a, secondOfA, inverseB}, {&b, secondOfB, inverseA}} {
+		normaliseRITE(r, c, side.factor, side.second, side.inverse)
+		d := c.w.Mat(side.g.Rows, c.r)
+		dense.MulCore(c.w, side.m, side.inverse.T(), d)
+		side.move(c.keep(), c.rate(), d)
 	}
-	carry(w, &f.a, dense.Of(s.Buffers[secondA], f.r, f.r), basisB, f.b.tall)
-	carry(w, &f.b, dense.Of(s.Buffers[secondB], f.r, f.r), basisA, f.a.tall)
+	carry(c.w, &a, secondOfA, basisB, b.tall)
+	carry(c.w, &b, secondOfB, basisA, a.tall)
 	return nil
 }
 
-// basis returns the orthonormal Q of y = Q·R and the pseudo-inverse of R.
-func basis(w *dense.Workspace[float32], y dense.Mat[float32]) (dense.Mat[float32], dense.Core) {
-	q, upper, inverse := w.Mat(y.Rows, y.Cols), w.Core(y.Cols, y.Cols), w.Core(y.Cols, y.Cols)
-	dense.Copy(q, y)
-	dense.QR(w, q, upper, 0)
-	dense.Pinv(w, upper, inverse, dense.RankTol[float32]())
-	return q, inverse
-}
-
-// normalise brings the moments of a factor up to date.
-func (r *LoRARITE) normalise(w *dense.Workspace[float32], f *factor, v dense.Mat[float32], inverse dense.Core, t int64) {
-	defer w.Release(w.Mark())
+// normaliseRITE brings the moments of a factor up to date.
+func normaliseRITE[T dense.Float](r *LoRARITE, c pairStep[T], f *factor[T], v dense.Mat[T], inverse dense.Core) {
+	defer c.w.Release(c.w.Mark())
 	k := f.g.Cols
-	g, gram := w.Mat(f.g.Rows, k), w.Core(k, k)
-	dense.MulCore(w, f.g, inverse, g)
-	dense.Gram(w, g, gram)
-	beta := corrected(r.Beta2, t)
+	g, gram := c.w.Mat(f.g.Rows, k), c.w.Core(k, k)
+	dense.MulCore(c.w, f.g, inverse, g)
+	dense.Gram(c.w, g, gram)
+	beta := corrected(r.Beta2, c.steps())
 	for i := range k {
 		for j := range k {
 			gram.Set(i, j, beta*float64(v.At(i, j))+(1-beta)*gram.At(i, j)/float64(g.Rows))
 		}
 	}
 	dense.Copy(v, gram)
-	root := w.Core(k, k)
-	inverseRoot(w, gram, root)
-	dense.MulCore(w, g, root, f.g)
-	beta = corrected(r.Momentum, t)
+	symmetricPower(c.w, gram, riteTol, -0.5, gram)
+	dense.MulCore(c.w, g, gram, f.g)
+	beta = corrected(r.Momentum, c.steps())
 	f.average(beta, 1-beta, f.g)
 }
 
@@ -136,25 +120,8 @@ func corrected(beta float64, t int64) float64 {
 // riteTol is the relative eigenvalue of a second moment below which a direction counts as never seen.
 const riteTol = 1e-10
 
-// inverseRoot writes the inverse square root of the symmetric positive v to root; directions without mass give 0.
-func inverseRoot(w *dense.Workspace[float32], v, root dense.Core) {
-	defer w.Release(w.Mark())
-	k := v.Rows
-	u, s, q := w.Core(k, k), w.Values(k), w.Core(k, k)
-	dense.SVD(w, v, u, s, q)
-	for j, value := range s {
-		if value > riteTol*s[0] {
-			s[j] = 1 / math.Sqrt(value)
-		} else {
-			s[j] = 0
-		}
-	}
-	dense.ScaleColumns(q, u, s)
-	dense.Mul(1, q, u.T(), 0, root)
-}
-
 // carry takes the moments of f from the basis of the other factor before the step to that after it.
-func carry(w *dense.Workspace[float32], f *factor, v, before, other dense.Mat[float32]) {
+func carry[T dense.Float](w *dense.Workspace[T], f *factor[T], v, before, other dense.Mat[T]) {
 	defer w.Release(w.Mark())
 	k := v.Rows
 	after, _ := basis(w, other)
@@ -163,5 +130,5 @@ func carry(w *dense.Workspace[float32], f *factor, v, before, other dense.Mat[fl
 	dense.Mul(1, p, v, 0, half)
 	dense.Mul(1, half, p.T(), 0, v)
 	dense.Mul(1, f.m, p.T(), 0, moved)
-	dense.Copy(f.view(f.momentum, k), moved)
+	dense.Copy(f.momentum, moved)
 }

@@ -42,26 +42,21 @@ func (r *Muon) Validate() error {
 
 // Step moves p by one step.
 func (r *Muon) Step(p Point, s *State, h Hyper) error {
-	x, ok := p.(*LowRank)
-	if !ok {
-		return r.Rest.move(p, s, h)
-	}
-	w := workspaces.Get()
-	defer workspaces.Put(w)
-	f, err := r.begin(w, x, s)
-	if err != nil {
-		return err
-	}
-	for _, side := range []*factor{&f.a, &f.b} {
-		side.average(r.Momentum, 1, side.g)
+	return movePair(r, &r.Rest, p, s, h, stepMuon[float32])
+}
+
+func stepMuon[T dense.Float](r *Muon, c pairStep[T]) error {
+	a, b := c.factors()
+	for _, f := range []*factor[T]{&a, &b} {
+		f.average(r.Momentum, 1, f.g)
 		if r.Nesterov {
-			mixInto(1, side.g.Data, float32(r.Momentum), side.m.Data)
+			mixInto(1, f.g.Data, T(r.Momentum), f.m.Data)
 		} else {
-			copy(side.g.Data, side.m.Data)
+			copy(f.g.Data, f.m.Data)
 		}
-		sign(w, side.g, manifold.SignTol[float32]())
-		longest := float64(max(side.g.Rows, side.g.Cols))
-		side.move(1-h.LR*h.WeightDecay, 0.2*math.Sqrt(longest)*h.LR, side.g)
+		sign(c.w, f.g, manifold.SignTol[T]())
+		longest := float64(max(f.g.Rows, f.g.Cols))
+		f.move(c.keep(), adamWRMS*math.Sqrt(longest)*c.rate(), f.g)
 	}
 	return nil
 }
@@ -92,33 +87,28 @@ func (r *LoRAMuon) Validate() error {
 
 // Step moves p by one step.
 func (r *LoRAMuon) Step(p Point, s *State, h Hyper) error {
-	x, ok := p.(*LowRank)
-	if !ok {
-		return r.Rest.move(p, s, h)
-	}
-	w := workspaces.Get()
-	defer workspaces.Put(w)
-	f, err := r.begin(w, x, s)
-	if err != nil {
-		return err
-	}
-	root := math.Sqrt(max(0, 1-h.LR*h.WeightDecay))
+	return movePair(r, &r.Rest, p, s, h, stepLoRAMuon[float32])
+}
+
+func stepLoRAMuon[T dense.Float](r *LoRAMuon, c pairStep[T]) error {
+	root := math.Sqrt(max(0, c.keep()))
 	if root == 0 {
-		return fmt.Errorf("learning rate %v with decay %v; their product must be less than 1", h.LR, h.WeightDecay)
+		return fmt.Errorf("learning rate %v with decay %v; their product must be less than 1", c.h.LR, c.h.WeightDecay)
 	}
-	rootA, rootB := w.Core(f.r, f.r), w.Core(f.r, f.r)
-	gramPower(w, f.a.tall, 0, gramTol, -0.5, rootA)
-	gramPower(w, f.b.tall, 0, gramTol, -0.5, rootB)
+	a, b := c.factors()
+	rootA, rootB := c.w.Core(c.r, c.r), c.w.Core(c.r, c.r)
+	gramPower(c.w, a.tall, 0, gramTol, -0.5, rootA)
+	gramPower(c.w, b.tall, 0, gramTol, -0.5, rootB)
 	for _, side := range []struct {
-		*factor
+		*factor[T]
 		metric dense.Core
-	}{{&f.a, rootB}, {&f.b, rootA}} {
+	}{{&a, rootB}, {&b, rootA}} {
 		side.average(r.Momentum, 1-r.Momentum, side.g)
-		dense.MulCore(w, side.m, side.metric, side.g)
-		sign(w, side.g, manifold.SignTol[float32]())
-		d := w.Mat(side.g.Rows, f.r)
-		dense.MulCore(w, side.g, side.metric, d)
-		side.move(root, h.LR/(2*root), d)
+		dense.MulCore(c.w, side.m, side.metric, side.g)
+		sign(c.w, side.g, manifold.SignTol[T]())
+		d := c.w.Mat(side.g.Rows, c.r)
+		dense.MulCore(c.w, side.g, side.metric, d)
+		side.move(root, c.rate()/(2*root), d)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/geotune/geotune/graph/kernel/dense"
 	"github.com/geotune/geotune/optim/manifold"
 )
 
@@ -36,9 +37,6 @@ type Riemannion struct {
 	// Projections is how often sign and projection alternate, τ of LoRA-TSD (arXiv 2609.02734); default 1. Each more costs one small
 	// singular value decomposition.
 	Projections int `yaml:"projections"`
-	// MatchAdamW multiplies the length of steps by 0.2·√(out·in/2r), so that their elements are as large as those of AdamW at the same
-	// learning rate; default off.
-	MatchAdamW bool `yaml:"match_adamw"`
 }
 
 // Defaults returns learning rate 1e-4 and decay 0.00316, those of the paper's Table 4.
@@ -59,34 +57,31 @@ func (r *Riemannion) Validate() error {
 	return nil
 }
 
-// StepLength implements StepLengther: lr, unless MatchAdamW changes it.
+// StepLength implements StepLengther: lr, times what LRScaling makes of it.
 func (r *Riemannion) StepLength(p *LowRank, lr float64) float64 {
-	if !r.MatchAdamW {
-		return lr
-	}
 	out, in, rank := p.size()
-	return lr * 0.2 * math.Sqrt(float64(out)*float64(in)/float64(2*rank))
+	return lr * r.scaling(out, in, rank)
+}
+
+// scaling is the factor of the learning rate of an out×in matrix; the direction has the length of a matrix sign of rank 2r.
+func (r *Riemannion) scaling(out, in, rank int) float64 {
+	return r.LRScaling.factor(out, in, math.Sqrt(float64(2*rank)))
 }
 
 // Step moves p by one step.
 func (r *Riemannion) Step(p Point, s *State, h Hyper) error {
-	x, ok := p.(*LowRank)
-	if !ok {
-		return r.Rest.move(p, s, h)
-	}
-	w := workspaces.Get()
-	defer workspaces.Put(w)
-	m, err := r.begin(w, x, s)
-	if err != nil {
-		return err
-	}
-	mix(float32(r.Momentum), m.momentum, 1, m.gradient)
-	step := manifold.Step{Rate: r.StepLength(x, h.LR), Keep: 1 - h.LR*h.WeightDecay, Projections: r.Projections}
+	return movePair(r, &r.Rest, p, s, h, stepRiemannion[float32])
+}
+
+func stepRiemannion[T dense.Float](r *Riemannion, c pairStep[T]) error {
+	m := c.motion()
+	mix(r.Momentum, m.momentum, 1, m.gradient)
+	step := manifold.Step{Rate: c.rate() * r.scaling(c.out, c.in, c.r), Keep: c.keep(), Projections: r.Projections}
 	if !r.Nesterov {
 		m.finish(nil, step)
 		return nil
 	}
-	mix(1, m.gradient, float32(r.Momentum), m.momentum)
+	mix(1, m.gradient, r.Momentum, m.momentum)
 	m.finish(&m.gradient, step)
 	return nil
 }

@@ -67,6 +67,8 @@ func (r *RiemannSGD) Validate() error {
 		return fmt.Errorf("riemann-sgd: normalize %q; it must be none, adam or paper", r.Normalize)
 	case !(0 <= r.Beta2 && r.Beta2 < 1):
 		return fmt.Errorf("riemann-sgd: beta2 %v; it must be at least 0 and less than 1", r.Beta2)
+	case r.LRScaling == LRScalingAdamW && r.Normalize == NormalizeNone:
+		return fmt.Errorf("riemann-sgd: lr_scaling adamw without normalisation; set normalize, or leave lr_scaling out: the direction is as long as the gradient")
 	case !(r.Eps >= 0) || math.IsInf(r.Eps, 1):
 		return fmt.Errorf("riemann-sgd: eps %v; it must be finite and not negative", r.Eps)
 	}
@@ -97,30 +99,24 @@ func (r *RiemannSGD) Init(p Point) (*State, error) {
 
 // Step moves p by one step.
 func (r *RiemannSGD) Step(p Point, s *State, h Hyper) error {
-	x, ok := p.(*LowRank)
-	if !ok {
-		return r.Rest.move(p, s, h)
-	}
-	w := workspaces.Get()
-	defer workspaces.Put(w)
-	m, err := r.begin(w, x, s)
-	if err != nil {
-		return err
-	}
-	mix(float32(r.Momentum), m.momentum, float32(1-r.Momentum), m.gradient)
-	step := manifold.Step{Rate: h.LR, Keep: 1 - h.LR*h.WeightDecay}
-	r.normalize(&m, &step)
-	m.finish(nil, step)
+	return movePair(r, &r.Rest, p, s, h, stepRiemannSGD[float32])
+}
+
+func stepRiemannSGD[T dense.Float](r *RiemannSGD, c pairStep[T]) error {
+	m := c.motion()
+	m.finish(nil, averaged(r, m))
 	return nil
 }
 
-// normalize brings the means up to date and sets the divisors of the step.
-func (r *RiemannSGD) normalize(m *motion, step *manifold.Step) {
-	t := float64(m.s.Counters["step"])
+// averaged brings the momentum and the means up to date and returns the step along the momentum.
+func averaged[T dense.Float](r *RiemannSGD, m motion[T]) manifold.Step {
+	mix(r.Momentum, m.momentum, 1-r.Momentum, m.gradient)
+	step := manifold.Step{Rate: m.rate(), Keep: m.keep()}
+	t := float64(m.steps())
 	correction := 1 - math.Pow(r.Beta2, t)
 	mean := func(name string, value float64) float64 {
-		v := r.Beta2*m.s.Scalars[name] + (1-r.Beta2)*value
-		m.s.Scalars[name] = v
+		v := r.Beta2*m.scalars[name] + (1-r.Beta2)*value
+		m.scalars[name] = v
 		return v / correction
 	}
 	switch r.Normalize {
@@ -128,8 +124,11 @@ func (r *RiemannSGD) normalize(m *motion, step *manifold.Step) {
 		d := math.Sqrt(mean(meanSquare, manifold.SquaredNorm(m.gradient))) + r.Eps
 		d *= 1 - math.Pow(r.Momentum, t)
 		step.DivideA, step.DivideB = d, d
+		step.Rate *= r.LRScaling.factor(m.out, m.in, 1)
 	case NormalizePaper:
 		step.DivideA = mean(meanOut, dense.Norm(m.momentum.A)) + r.Eps
 		step.DivideB = mean(meanIn, dense.Norm(m.momentum.B)) + r.Eps
+		step.Rate *= r.LRScaling.factor(m.out, m.in, math.Sqrt2)
 	}
+	return step
 }

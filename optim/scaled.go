@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/geotune/geotune/graph/kernel/cpu"
 	"github.com/geotune/geotune/graph/kernel/dense"
 )
 
@@ -13,15 +12,6 @@ func init() {
 	Register("scaled-adamw", func() Rule {
 		return &ScaledAdamW{AdamW: AdamW{Betas: [2]float64{0.9, 0.999}, Eps: 1e-8}, Damping: 1e-6}
 	})
-}
-
-// precondition writes ∂·(otherᵀ·other + damping·I)⁻¹ for the gradient ∂ of a factor, tall, to d, which may be the gradient.
-func precondition(w *dense.Workspace[float32], gradient, other dense.Mat[float32], damping float64, d dense.Mat[float32]) {
-	defer w.Release(w.Mark())
-	c, g := w.Core(other.Cols, other.Cols), w.Mat(gradient.Rows, gradient.Cols)
-	gramPower(w, other, damping, gramTol, -1, c)
-	dense.Copy(g, gradient)
-	dense.MulCore(w, g, c, d)
 }
 
 func validateDamping(damping float64) error {
@@ -64,21 +54,16 @@ func (r *ScaledSGD) Validate() error {
 
 // Step moves p by one step.
 func (r *ScaledSGD) Step(p Point, s *State, h Hyper) error {
-	x, ok := p.(*LowRank)
-	if !ok {
-		return r.Rest.move(p, s, h)
-	}
-	w := workspaces.Get()
-	defer workspaces.Put(w)
-	f, err := r.begin(w, x, s)
-	if err != nil {
-		return err
-	}
-	precondition(w, f.a.g, f.b.tall, r.Damping, f.a.g)
-	precondition(w, f.b.g, f.a.tall, r.Damping, f.b.g)
-	for _, side := range []*factor{&f.a, &f.b} {
-		side.average(r.Momentum, 1, side.g)
-		side.move(1-h.LR*h.WeightDecay, h.LR, side.m)
+	return movePair(r, &r.Rest, p, s, h, stepScaledSGD[float32])
+}
+
+func stepScaledSGD[T dense.Float](r *ScaledSGD, c pairStep[T]) error {
+	a, b := c.factors()
+	precondition(c.w, a.g, b.tall, r.Damping, a.g)
+	precondition(c.w, b.g, a.tall, r.Damping, b.g)
+	for _, f := range []*factor[T]{&a, &b} {
+		f.average(r.Momentum, 1, f.g)
+		f.move(c.keep(), c.rate(), f.m)
 	}
 	return nil
 }
@@ -135,32 +120,17 @@ func (r *ScaledAdamW) Init(p Point) (*State, error) {
 
 // Step moves p by one step.
 func (r *ScaledAdamW) Step(p Point, s *State, h Hyper) error {
-	x, ok := p.(*LowRank)
-	if !ok {
-		return r.AdamW.Step(p, s, h)
-	}
-	if x.A().Grad == nil || x.B().Grad == nil {
-		return errHalfFrozen
-	}
-	s.Counters["step"]++
-	t := float64(s.Counters["step"])
-	c := cpu.AdamW{
-		Keep:  float32(1 - h.LR*h.WeightDecay),
-		Beta1: float32(r.Betas[0]), Mix1: float32(1 - r.Betas[0]),
-		Beta2: float32(r.Betas[1]), Mix2: float32(1 - r.Betas[1]),
-		RootCorrection2: float32(math.Sqrt(1 - math.Pow(r.Betas[1], t))), Eps: float32(r.Eps),
-		Rate: float32(h.LR / (1 - math.Pow(r.Betas[0], t))),
-	}
-	w := workspaces.Get()
-	defer workspaces.Put(w)
-	out, in, rank := x.size()
-	a, b := x.A(), x.B()
-	ga, gb := w.Mat(rank, in), w.Mat(out, rank)
-	precondition(w, dense.Of(a.Grad.F32, rank, in).T(), dense.Of(b.Value.F32, out, rank), r.Damping, ga.T())
-	tall := w.Mat(in, rank)
-	dense.Copy(tall, dense.Of(a.Value.F32, rank, in).T())
-	precondition(w, dense.Of(b.Grad.F32, out, rank), tall, r.Damping, gb)
-	c.Step(a.Value.F32, ga.Data, s.Buffers[averageA], s.Buffers[squareA])
-	c.Step(b.Value.F32, gb.Data, s.Buffers[averageB], s.Buffers[squareB])
+	rest := Rest{LRRatio: 1, Betas: r.Betas, Eps: r.Eps}
+	return movePair(r, &rest, p, s, h, stepScaledAdamW)
+}
+
+func stepScaledAdamW(r *ScaledAdamW, c pairStep[float32]) error {
+	adam := r.kernel(c.h, c.steps())
+	ga, gb := c.w.Mat(c.r, c.in), c.w.Mat(c.out, c.r)
+	tall := contiguous(c.w, dense.Of(c.a, c.r, c.in).T())
+	precondition(c.w, dense.Of(c.ga, c.r, c.in).T(), dense.Of(c.b, c.out, c.r), r.Damping, ga.T())
+	precondition(c.w, dense.Of(c.gb, c.out, c.r), tall, r.Damping, gb)
+	adam.Step(c.a, ga.Data, c.buffers[averageA], c.buffers[squareA])
+	adam.Step(c.b, gb.Data, c.buffers[averageB], c.buffers[squareB])
 	return nil
 }

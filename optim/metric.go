@@ -1,0 +1,95 @@
+package optim
+
+import (
+	"math"
+
+	"github.com/geotune/geotune/graph/kernel/dense"
+)
+
+// gramPower writes (yᵀy + damping·I)^power of a tall y to c, by the eigenvalues of the Gram matrix; those of at most tol of the largest
+// count as absent. power is negative.
+func gramPower[T dense.Float](w *dense.Workspace[T], y dense.Mat[T], damping, tol, power float64, c dense.Core) {
+	defer w.Release(w.Mark())
+	r := y.Cols
+	g := w.Core(r, r)
+	dense.Gram(w, y, g)
+	for i := range r {
+		g.Set(i, i, g.At(i, i)+damping)
+	}
+	symmetricPower(w, g, tol, power, c)
+}
+
+// symmetricPower writes the power of the symmetric positive v to c, which may be v; eigenvalues of at most tol of the largest give 0.
+func symmetricPower[T dense.Float](w *dense.Workspace[T], v dense.Core, tol, power float64, c dense.Core) {
+	defer w.Release(w.Mark())
+	r := v.Rows
+	u, s, q := w.Core(r, r), w.Values(r), w.Core(r, r)
+	dense.SVD(w, v, u, s, q)
+	for j, value := range s {
+		if value > tol*s[0] {
+			s[j] = math.Pow(value, power)
+		} else {
+			s[j] = 0
+		}
+	}
+	dense.ScaleColumns(q, u, s)
+	dense.Mul(1, q, u.T(), 0, c)
+}
+
+// gramTol is the relative eigenvalue below which a direction of a Gram matrix is rounding error.
+const gramTol = 1e-12
+
+// precondition writes ∂·(otherᵀ·other + damping·I)⁻¹ for the gradient ∂ of a factor, tall, to d, which may be the gradient.
+func precondition[T dense.Float](w *dense.Workspace[T], gradient, other dense.Mat[T], damping float64, d dense.Mat[T]) {
+	defer w.Release(w.Mark())
+	c := w.Core(other.Cols, other.Cols)
+	gramPower(w, other, damping, gramTol, -1, c)
+	dense.MulCore(w, contiguous(w, gradient), c, d)
+}
+
+// removeRange takes the span of the columns of y out of d.
+func removeRange[T dense.Float](w *dense.Workspace[T], y, d dense.Mat[T]) {
+	defer w.Release(w.Mark())
+	if y.Rows < y.Cols {
+		dense.Zero(d) // they span everything
+		return
+	}
+	q := contiguous(w, y)
+	rank := dense.QR(w, q, w.Core(q.Cols, q.Cols), dense.RankTol[T]()*dense.Norm(q))
+	dense.RemoveSpan(w, q.Columns(0, rank), d)
+}
+
+// sign replaces a tall y by its matrix sign, with singular values of at most tol of the largest masked.
+func sign[T dense.Float](w *dense.Workspace[T], y dense.Mat[T], tol float64) {
+	defer w.Release(w.Mark())
+	r := y.Cols
+	if dense.SquaredNorm(y) == 0 {
+		return
+	}
+	if y.Rows < r {
+		square := w.Mat(r, r) // a factor wider than tall: fill up with zero rows
+		dense.Copy(square.Block(0, 0, y.Rows, r), y)
+		sign(w, square, tol)
+		dense.Copy(y, square.Block(0, 0, y.Rows, r))
+		return
+	}
+	c, u, s, v := w.Core(r, r), w.Core(r, r), w.Values(r), w.Core(r, r)
+	dense.QR(w, y, c, 0)
+	dense.SVD(w, c, u, s, v)
+	for j, value := range s {
+		if s[j] = 1; value <= tol*s[0] {
+			s[j] = 0
+		}
+	}
+	dense.ScaleColumns(u, u, s)
+	dense.Mul(1, u, v.T(), 0, c)
+	dense.MulCore(w, contiguous(w, y), c, y)
+}
+
+// basis returns the orthonormal Q of y = Q·R and the pseudo-inverse of R.
+func basis[T dense.Float](w *dense.Workspace[T], y dense.Mat[T]) (dense.Mat[T], dense.Core) {
+	q, upper, inverse := contiguous(w, y), w.Core(y.Cols, y.Cols), w.Core(y.Cols, y.Cols)
+	dense.QR(w, q, upper, 0)
+	dense.Pinv(w, upper, inverse, dense.RankTol[T]())
+	return q, inverse
+}
