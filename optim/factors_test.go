@@ -17,7 +17,7 @@ func TestScaledSGDConforms(t *testing.T) {
 		rule.Damping = 0
 		return rule
 	}
-	optimtest.Run(t, "undamped", newRule, optimtest.Laws{LR: 0.1, Gauge: optimtest.General})
+	optimtest.Run(t, "undamped", newRule, optimtest.Laws{LR: 0.5, Gauge: optimtest.General})
 }
 
 func TestScaledAdamWConforms(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/geotune/geotune/graph/kernel/cpu"
 	"github.com/geotune/geotune/optim/manifold"
 )
 
@@ -97,13 +96,7 @@ func (f *FixedRank) Init(p Point) (*State, error) {
 func (f *FixedRank) SquaredNorm(p Point, _ *State) float64 {
 	x, ok := p.(*LowRank)
 	if !ok {
-		var sum float64
-		for _, t := range p.Tensors() {
-			if t.Grad != nil {
-				sum += cpu.SumSquares(t.Grad.F32)
-			}
-		}
-		return sum
+		return plainSquaredNorm(p)
 	}
 	c, ok := x.withGradients()
 	if !ok {

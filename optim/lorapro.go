@@ -10,18 +10,19 @@ func init() {
 	Register("lora-pro", func() Rule { return &LoRAPro{FactorRule: newFactorRule(0.9, 2e-3)} })
 }
 
-// LoRAPro is LoRA-Pro (Wang et al. 2024, arXiv 2407.18242) over gradient descent with momentum: the factors move so that X = s·B·A moves
-// as near to the full gradient's direction as its factors allow, which is along the Riemannian gradient P_T(G). For learning rate η,
-// decay λ, momentum μ and the projection P_B onto the span of B:
+// LoRAPro is LoRA-Pro (Wang et al. 2024, arXiv 2407.18242) over gradient descent: the factors move so that X = s·B·A moves as near to the
+// full gradient as its factors allow, which is along the Riemannian gradient P_T(G) exactly. For learning rate η, decay λ, momentum μ and
+// the projection P_B onto the span of B:
 //
-//	M_A ← μ·M_A + (BᵀB)⁻¹·∂A/s²              A ← (1-ηλ)·A - η·M_A
-//	M_B ← μ·M_B + (I - P_B)·∂B·(AAᵀ)⁻¹/s²    B ← (1-ηλ)·B - η·M_B
+//	M_A ← μ·M_A + (1-μ)·∂A    A ← (1-ηλ)·A - η·(BᵀB)⁻¹·M_A/s²
+//	M_B ← μ·M_B + (1-μ)·∂B    B ← (1-ηλ)·B - η·(I - P_B)·M_B·(AAᵀ)⁻¹/s²
 //
 // That is the solution in which A alone moves within the span of B; the paper picks another of the family, which differs in the second
-// order of η. Inverses are pseudo-inverses: where B is 0, A rests.
+// order of η. Momentum is an addition, of the gradients as they come: inverses of the Gram matrices of small factors are large and must
+// not outlive them. Inverses are pseudo-inverses: where B is 0, A rests.
 //
 // State: one value an element, half of Adam's. Cost: about 8·(out+in)·r² operations. Invariances: any change of basis of the factors,
-// momentum and decay included.
+// momentum, decay and clipping included.
 type LoRAPro struct{ FactorRule }
 
 // Defaults returns learning rate 0.1, that of riemann-sgd, whose direction it has, and no decay.
@@ -35,6 +36,9 @@ func (r *LoRAPro) Validate() error {
 	return nil
 }
 
+// SquaredNorm returns the squared length of the Riemannian gradient.
+func (r *LoRAPro) SquaredNorm(p Point, _ *State) float64 { return riemannianSquaredNorm(p) }
+
 // Step moves p by one step.
 func (r *LoRAPro) Step(p Point, s *State, h Hyper) error {
 	return movePair(r, &r.Rest, p, s, h, stepLoRAPro[float32])
@@ -42,12 +46,13 @@ func (r *LoRAPro) Step(p Point, s *State, h Hyper) error {
 
 func stepLoRAPro[T dense.Float](r *LoRAPro, c pairStep[T]) error {
 	a, b := c.factors()
-	precondition(c.w, a.g, b.tall, 0, a.g)
-	precondition(c.w, b.g, a.tall, 0, b.g)
+	a.average(r.Momentum, 1-r.Momentum, a.g)
+	b.average(r.Momentum, 1-r.Momentum, b.g)
+	precondition(c.w, a.m, b.tall, 0, a.g)
+	precondition(c.w, b.m, a.tall, 0, b.g)
 	removeRange(c.w, b.tall, b.g)
-	for _, f := range []*factor[T]{&a, &b} {
-		f.average(r.Momentum, 1/(c.scale*c.scale), f.g)
-		f.move(c.keep(), c.rate(), f.m)
-	}
+	rate := c.rate() / (c.scale * c.scale)
+	a.move(c.keep(), rate, a.g)
+	b.move(c.keep(), rate, b.g)
 	return nil
 }

@@ -67,6 +67,9 @@ func (r *LoRARITE) Init(p Point) (*State, error) {
 	return s, err
 }
 
+// SquaredNorm returns the squared length of the Riemannian gradient.
+func (r *LoRARITE) SquaredNorm(p Point, _ *State) float64 { return riemannianSquaredNorm(p) }
+
 // Step moves p by one step.
 func (r *LoRARITE) Step(p Point, s *State, h Hyper) error {
 	return movePair(r, &r.Rest, p, s, h, stepLoRARITE[float32])

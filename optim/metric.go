@@ -3,6 +3,7 @@ package optim
 import (
 	"math"
 
+	"github.com/geotune/geotune/graph/kernel/cpu"
 	"github.com/geotune/geotune/graph/kernel/dense"
 )
 
@@ -50,13 +51,17 @@ func precondition[T dense.Float](w *dense.Workspace[T], gradient, other dense.Ma
 // removeRange takes the span of the columns of y out of d.
 func removeRange[T dense.Float](w *dense.Workspace[T], y, d dense.Mat[T]) {
 	defer w.Release(w.Mark())
-	if y.Rows < y.Cols {
-		dense.Zero(d) // they span everything
-		return
-	}
-	q := contiguous(w, y)
-	rank := dense.QR(w, q, w.Core(q.Cols, q.Cols), dense.RankTol[T]()*dense.Norm(q))
+	q, _, rank := tallQR(w, y)
 	dense.RemoveSpan(w, q.Columns(0, rank), d)
+}
+
+// tallQR returns y = Q·R and the rank of y, whose directions are the first columns of Q. y may have fewer rows than columns.
+func tallQR[T dense.Float](w *dense.Workspace[T], y dense.Mat[T]) (q dense.Mat[T], r dense.Core, rank int) {
+	filled := w.Mat(max(y.Rows, y.Cols), y.Cols)
+	q, r = filled.Block(0, 0, y.Rows, y.Cols), w.Core(y.Cols, y.Cols)
+	dense.Copy(q, y)
+	rank = dense.QR(w, filled, r, dense.RankTol[T]()*dense.Norm(y))
+	return q, r, min(rank, y.Rows)
 }
 
 // sign replaces a tall y by its matrix sign, with singular values of at most tol of the largest masked.
@@ -88,8 +93,48 @@ func sign[T dense.Float](w *dense.Workspace[T], y dense.Mat[T], tol float64) {
 
 // basis returns the orthonormal Q of y = Q·R and the pseudo-inverse of R.
 func basis[T dense.Float](w *dense.Workspace[T], y dense.Mat[T]) (dense.Mat[T], dense.Core) {
-	q, upper, inverse := contiguous(w, y), w.Core(y.Cols, y.Cols), w.Core(y.Cols, y.Cols)
-	dense.QR(w, q, upper, 0)
+	q, upper, _ := tallQR(w, y)
+	inverse := w.Core(y.Cols, y.Cols)
 	dense.Pinv(w, upper, inverse, dense.RankTol[T]())
 	return q, inverse
+}
+
+// riemannianSquaredNorm returns the squared length of the Riemannian gradient of a LowRank point in whatever gauge its factors are, and
+// that of the plain gradient of other points. Where X has lower rank, only the gradient of the directions that are there counts. Clipping
+// by it does not depend on the factors; their own gradients grow without bound when one factor is much longer than the other.
+func riemannianSquaredNorm(p Point) float64 {
+	x, ok := p.(*LowRank)
+	if !ok {
+		return plainSquaredNorm(p)
+	}
+	c, ok := x.withGradients()
+	if !ok {
+		return 0 // Step reports it
+	}
+	w := workspaces.Get()
+	defer workspaces.Put(w)
+	return c.riemannianSquaredNorm(w)
+}
+
+func (p pair[T]) riemannianSquaredNorm(w *dense.Workspace[T]) float64 {
+	defer w.Release(w.Mark())
+	u, rb, rank := tallQR(w, dense.Of(p.b, p.out, p.r))
+	_, inverse := basis(w, dense.Of(p.a, p.r, p.in).T())
+	gv, gu := w.Mat(p.out, p.r), w.Mat(p.in, p.r)
+	dense.MulCore(w, dense.Of(p.gb, p.out, p.r), inverse, gv)
+	dense.Pinv(w, rb, inverse, dense.RankTol[T]())
+	dense.MulCore(w, contiguous(w, dense.Of(p.ga, p.r, p.in).T()), inverse, gu)
+	dense.RemoveSpan(w, u.Columns(0, rank), gv)
+	return (dense.SquaredNorm(gv) + dense.SquaredNorm(gu)) / (p.scale * p.scale)
+}
+
+// plainSquaredNorm returns the sum of the squares of all gradients of p.
+func plainSquaredNorm(p Point) float64 {
+	var sum float64
+	for _, t := range p.Tensors() {
+		if t.Grad != nil {
+			sum += cpu.SumSquares(t.Grad.F32)
+		}
+	}
+	return sum
 }

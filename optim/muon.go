@@ -85,6 +85,9 @@ func (r *LoRAMuon) Validate() error {
 	return nil
 }
 
+// SquaredNorm returns the squared length of the Riemannian gradient.
+func (r *LoRAMuon) SquaredNorm(p Point, _ *State) float64 { return riemannianSquaredNorm(p) }
+
 // Step moves p by one step.
 func (r *LoRAMuon) Step(p Point, s *State, h Hyper) error {
 	return movePair(r, &r.Rest, p, s, h, stepLoRAMuon[float32])

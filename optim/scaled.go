@@ -24,21 +24,22 @@ func validateDamping(damping float64) error {
 // ScaledSGD is Riemannian preconditioned LoRA (Zhang and Pilanci 2024, arXiv 2402.02347; ScaledGD of Tong et al. 2021) with momentum: for
 // factors A, B, learning rate η, decay λ, momentum μ and damping δ,
 //
-//	M_B ← μ·M_B + ∂B·(AAᵀ+δ)⁻¹    B ← (1-ηλ)·B - η·M_B
-//	M_A ← μ·M_A + (BᵀB+δ)⁻¹·∂A    A ← (1-ηλ)·A - η·M_A
+//	M_A ← μ·M_A + (1-μ)·∂A    A ← (1-ηλ)·A - η·(BᵀB+δ)⁻¹·M_A
+//	M_B ← μ·M_B + (1-μ)·∂B    B ← (1-ηλ)·B - η·M_B·(AAᵀ+δ)⁻¹
 //
-// both from the factors before the step.
+// both from the factors before the step. The momentum is that of the gradients as they come, so that the large inverses of small factors
+// do not outlive them.
 //
 // State: one value an element, half of Adam's. Cost: about 4·(out+in)·r² operations. Invariances: any change of basis of the factors,
-// momentum and decay included, up to damping; with it, their rotation.
+// momentum, decay and clipping included, up to damping; with it, their rotation.
 type ScaledSGD struct {
 	FactorRule
 	// Damping is δ, added to the diagonal of the Gram matrices; default 1e-6.
 	Damping float64 `yaml:"damping"`
 }
 
-// Defaults returns learning rate 1e-2 and no decay.
-func (*ScaledSGD) Defaults() Hyper { return Hyper{LR: 1e-2} }
+// Defaults returns learning rate 0.1 and no decay.
+func (*ScaledSGD) Defaults() Hyper { return Hyper{LR: 0.1} }
 
 // Validate checks the settings.
 func (r *ScaledSGD) Validate() error {
@@ -52,6 +53,9 @@ func (r *ScaledSGD) Validate() error {
 	return nil
 }
 
+// SquaredNorm returns the squared length of the Riemannian gradient.
+func (r *ScaledSGD) SquaredNorm(p Point, _ *State) float64 { return riemannianSquaredNorm(p) }
+
 // Step moves p by one step.
 func (r *ScaledSGD) Step(p Point, s *State, h Hyper) error {
 	return movePair(r, &r.Rest, p, s, h, stepScaledSGD[float32])
@@ -59,11 +63,13 @@ func (r *ScaledSGD) Step(p Point, s *State, h Hyper) error {
 
 func stepScaledSGD[T dense.Float](r *ScaledSGD, c pairStep[T]) error {
 	a, b := c.factors()
-	precondition(c.w, a.g, b.tall, r.Damping, a.g)
-	precondition(c.w, b.g, a.tall, r.Damping, b.g)
 	for _, f := range []*factor[T]{&a, &b} {
-		f.average(r.Momentum, 1, f.g)
-		f.move(c.keep(), c.rate(), f.m)
+		f.average(r.Momentum, 1-r.Momentum, f.g)
+	}
+	precondition(c.w, a.m, b.tall, r.Damping, a.g)
+	precondition(c.w, b.m, a.tall, r.Damping, b.g)
+	for _, f := range []*factor[T]{&a, &b} {
+		f.move(c.keep(), c.rate(), f.g)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/geotune/geotune/graph/kernel/dense"
+	ref "github.com/geotune/geotune/optim/internal/reference"
 	. "github.com/geotune/geotune/optim/manifold"
 )
 
@@ -20,9 +21,9 @@ const tight = 1e-12
 func TestFromFactorsKeepsTheMatrix(t *testing.T) {
 	for _, s := range shapes {
 		rng := rand.New(rand.NewPCG(1, 1))
-		p, q := random(rng, s[0], s[2]), random(rng, s[1], s[2])
+		p, q := ref.Random(rng, s[0], s[2]), ref.Random(rng, s[1], s[2])
 		x := point(p, q)
-		if e := gap(matrix(x), mul(p, q.T())); e > tight {
+		if e := ref.Distance(matrix(x), ref.Mul(p, q.T())); e > tight {
 			t.Errorf("%v: off by %g", s, e)
 		}
 		checkGauge(t, x)
@@ -43,24 +44,24 @@ func checkGauge(t *testing.T, x Point[float64]) {
 // A zero factor is off the manifold: the other factor's span is kept, the rest is random, and the singular values are small.
 func TestFromFactorsStartsFromRankDeficientProducts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
-	q := random(rng, 17, 3)
+	q := ref.Random(rng, 17, 3)
 	x := point(mat.NewDense(23, 3, nil), q)
 	checkGauge(t, x)
 	if !slices.Equal(x.S, []float64{1e-6, 1e-6, 1e-6}) {
 		t.Errorf("singular values %v, want 1e-6", x.S)
 	}
 	v := whole(x.V)
-	if e := gap(mul(v, v.T(), q), q); e > tight {
+	if e := ref.Distance(ref.Mul(v, v.T(), q), q); e > tight {
 		t.Errorf("the span of the other factor was lost by %g", e)
 	}
 	if m := dense.Norm(x.U.Block(0, 0, 3, 3)); m > 1.7 {
 		t.Errorf("the unknown directions are the first unit vectors: %v", whole(x.U))
 	}
-	p := random(rng, 23, 3)
+	p := ref.Random(rng, 23, 3)
 	p.SetCol(2, mat.Col(nil, 0, p))
 	x = point(p, q)
 	checkGauge(t, x)
-	if e := gap(matrix(x), mul(p, q.T())); e > 2e-6 || x.S[2] != 1e-6 {
+	if e := ref.Distance(matrix(x), ref.Mul(p, q.T())); e > 2e-6 || x.S[2] != 1e-6 {
 		t.Errorf("rank 2 of 3: off by %g, singular values %v", e, x.S)
 	}
 }
@@ -69,18 +70,18 @@ func TestProjectionIsDenseIdempotentAndSelfAdjoint(t *testing.T) {
 	for _, s := range shapes {
 		rng := rand.New(rand.NewPCG(3, 3))
 		m, n, r := s[0], s[1], s[2]
-		x := point(random(rng, m, r), random(rng, n, r))
-		z, y := random(rng, m, n), random(rng, m, n)
+		x := point(ref.Random(rng, m, r), ref.Random(rng, n, r))
+		z, y := ref.Random(rng, m, n), ref.Random(rng, m, n)
 		xi, eta := tangent(x, z), tangent(x, y)
 		pz, py := vector(x, xi), vector(x, eta)
 		for law, e := range map[string]float64{
-			"dense formula": gap(pz, project(matrix(x), z, r)),
-			"idempotent":    gap(vector(x, tangent(x, pz)), pz),
-			"self-adjoint":  math.Abs(inner(pz, y) - inner(z, py)),
-			"gauge UᵀA = 0": mat.Norm(mul(whole(x.U).T(), whole(xi.A)), 2),
-			"length":        math.Abs(SquaredNorm(xi) - inner(pz, pz)),
-			"inner product": math.Abs(Inner(xi, eta) - inner(pz, py)),
-			"X is tangent":  gap(vector(x, tangent(x, matrix(x))), matrix(x)),
+			"dense formula": ref.Distance(pz, ref.Project(matrix(x), z, r)),
+			"idempotent":    ref.Distance(vector(x, tangent(x, pz)), pz),
+			"self-adjoint":  math.Abs(ref.Inner(pz, y) - ref.Inner(z, py)),
+			"gauge UᵀA = 0": mat.Norm(ref.Mul(whole(x.U).T(), whole(xi.A)), 2),
+			"length":        math.Abs(SquaredNorm(xi) - ref.Inner(pz, pz)),
+			"inner product": math.Abs(Inner(xi, eta) - ref.Inner(pz, py)),
+			"X is tangent":  ref.Distance(vector(x, tangent(x, matrix(x))), matrix(x)),
 		} {
 			if e > tight*float64(m*n) {
 				t.Errorf("%v: %s: off by %g", s, law, e)
@@ -91,11 +92,11 @@ func TestProjectionIsDenseIdempotentAndSelfAdjoint(t *testing.T) {
 
 func TestProjectFactorsIsProjectionOfTheProduct(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
-	x, w := point(random(rng, 23, 3), random(rng, 17, 3)), new(workspace)
-	p, q := random(rng, 23, 7), random(rng, 17, 7)
+	x, w := point(ref.Random(rng, 23, 3), ref.Random(rng, 17, 3)), new(workspace)
+	p, q := ref.Random(rng, 23, 7), ref.Random(rng, 17, 7)
 	xi := NewTangent(w, 23, 17, 3)
 	ProjectFactors(w, x, thin(p), thin(q), xi)
-	if e := gap(vector(x, xi), project(matrix(x), mul(p, q.T()), 3)); e > tight*100 {
+	if e := ref.Distance(vector(x, xi), ref.Project(matrix(x), ref.Mul(p, q.T()), 3)); e > tight*100 {
 		t.Errorf("off by %g", e)
 	}
 }
@@ -105,16 +106,16 @@ func TestTransportIsReprojection(t *testing.T) {
 		rng := rand.New(rand.NewPCG(5, 5))
 		m, n, r := s[0], s[1], s[2]
 		w := new(workspace)
-		x, y := point(random(rng, m, r), random(rng, n, r)), point(random(rng, m, r), random(rng, n, r))
-		xi, to := tangent(x, random(rng, m, n)), NewTangent(w, m, n, r)
+		x, y := point(ref.Random(rng, m, r), ref.Random(rng, n, r)), point(ref.Random(rng, m, r), ref.Random(rng, n, r))
+		xi, to := tangent(x, ref.Random(rng, m, n)), NewTangent(w, m, n, r)
 		Transport(w, x, xi, y, to)
-		if e := gap(vector(y, to), project(matrix(y), vector(x, xi), r)); e > tight*10 {
+		if e := ref.Distance(vector(y, to), ref.Project(matrix(y), vector(x, xi), r)); e > tight*10 {
 			t.Errorf("%v: off by %g", s, e)
 		}
 		if SquaredNorm(to) > SquaredNorm(xi)*(1+tight) {
 			t.Errorf("%v: the vector grew from %g to %g", s, SquaredNorm(xi), SquaredNorm(to))
 		}
-		if Transport(w, x, xi, x, to); gap(vector(x, to), vector(x, xi)) > tight {
+		if Transport(w, x, xi, x, to); ref.Distance(vector(x, to), vector(x, xi)) > tight {
 			t.Errorf("%v: transport to the same point is not the identity", s)
 		}
 	}
@@ -125,17 +126,17 @@ func TestFrameHoldsPointAndVector(t *testing.T) {
 		rng := rand.New(rand.NewPCG(6, 6))
 		m, n, r := s[0], s[1], s[2]
 		w := new(workspace)
-		x := point(random(rng, m, r), random(rng, n, r))
-		xi := tangent(x, random(rng, m, n))
+		x := point(ref.Random(rng, m, r), ref.Random(rng, n, r))
+		xi := tangent(x, ref.Random(rng, m, n))
 		f := NewFrame(w, x, xi)
 		if e := dense.Orthonormality(w, f.U) + dense.Orthonormality(w, f.V); e > tight {
 			t.Errorf("%v: bases off orthonormality by %g", s, e)
 		}
-		if e := gap(mul(whole(f.U), whole(f.K), whole(f.V).T()), vector(x, xi)); e > tight*10 {
+		if e := ref.Distance(ref.Mul(whole(f.U), whole(f.K), whole(f.V).T()), vector(x, xi)); e > tight*10 {
 			t.Errorf("%v: U·K·Vᵀ is off ξ by %g", s, e)
 		}
 		back := NewTangent(w, m, n, r)
-		if f.Vector(w, f.K, back); gap(vector(x, back), vector(x, xi)) > tight*10 {
+		if f.Vector(w, f.K, back); ref.Distance(vector(x, back), vector(x, xi)) > tight*10 {
 			t.Errorf("%v: the coordinates of K are not those of ξ", s)
 		}
 	}
@@ -152,24 +153,24 @@ func TestRetractionsHaveTheirOrder(t *testing.T) {
 	for _, s := range shapes[:3] {
 		rng := rand.New(rand.NewPCG(7, 7))
 		m, n, r := s[0], s[1], s[2]
-		x := point(random(rng, m, r), random(rng, n, r))
-		xi := tangent(x, random(rng, m, n))
+		x := point(ref.Random(rng, m, r), ref.Random(rng, n, r))
+		xi := tangent(x, ref.Random(rng, m, n))
 		for _, c := range retractions {
 			off := func(t float64) *mat.Dense {
 				w := new(workspace)
 				to := NewPoint(w, m, n, r)
 				Retract(w, x, scaled(xi, t), c.rule, to)
-				return combine(1, matrix(to), -1, combine(1, matrix(x), t, vector(x, xi)))
+				return ref.Combine(1, matrix(to), -1, ref.Combine(1, matrix(x), t, vector(x, xi)))
 			}
-			within := func(t float64) float64 { return mat.Norm(project(matrix(x), off(t), r), 2) }
-			if k := slope(func(t float64) float64 { return mat.Norm(off(t), 2) }, 1e-2); math.Abs(k-2) > 0.1 {
+			within := func(t float64) float64 { return mat.Norm(ref.Project(matrix(x), off(t), r), 2) }
+			if k := ref.Slope(func(t float64) float64 { return mat.Norm(off(t), 2) }, 1e-2); math.Abs(k-2) > 0.1 {
 				t.Errorf("%v: %s: error of order %g, want 2", s, c.name, k)
 			}
 			if c.tangential == 0 {
 				if e := within(1e-2); e > tight {
 					t.Errorf("%v: %s: error %g within the tangent space, want 0", s, c.name, e)
 				}
-			} else if k := slope(within, 1e-2); k < c.tangential-0.15 {
+			} else if k := ref.Slope(within, 1e-2); k < c.tangential-0.15 {
 				t.Errorf("%v: %s: error of order %g within the tangent space, want %g", s, c.name, k, c.tangential)
 			}
 		}
@@ -181,25 +182,25 @@ func TestRetractionsAreTheirDenseFormulas(t *testing.T) {
 		rng := rand.New(rand.NewPCG(8, 8))
 		m, n, r := s[0], s[1], s[2]
 		w := new(workspace)
-		x := point(random(rng, m, r), random(rng, n, r))
-		xi := tangent(x, random(rng, m, n))
-		u, v, y := whole(x.U), whole(x.V), combine(1, matrix(x), 1, vector(x, xi))
+		x := point(ref.Random(rng, m, r), ref.Random(rng, n, r))
+		xi := tangent(x, ref.Random(rng, m, n))
+		u, v, y := whole(x.U), whole(x.V), ref.Combine(1, matrix(x), 1, vector(x, xi))
 		var middle mat.Dense
-		if err := middle.Inverse(mul(u.T(), y, v)); err != nil {
+		if err := middle.Inverse(ref.Mul(u.T(), y, v)); err != nil {
 			t.Fatal(err)
 		}
-		sv, inverse := mul(matrix(x), v), mat.NewDense(r, r, nil)
+		sv, inverse := ref.Mul(matrix(x), v), mat.NewDense(r, r, nil)
 		for j, value := range x.S {
 			inverse.Set(j, j, 1/value)
 		}
-		db := mul(vector(x, xi), v, inverse)                                       // ξ·R⁺ for R = S·Vᵀ
-		da := mul(u.T(), combine(1, vector(x, xi), -1, mul(db, u.T(), sv, v.T()))) // L⁺·(ξ - ΔB·R)
-		want := []*mat.Dense{truncated(y, r), mul(y, v, &middle, u.T(), y), mul(combine(1, u, 1, db), combine(1, mul(u.T(), matrix(x)), 1, da))}
+		db := ref.Mul(vector(x, xi), v, inverse)                                               // ξ·R⁺ for R = S·Vᵀ
+		da := ref.Mul(u.T(), ref.Combine(1, vector(x, xi), -1, ref.Mul(db, u.T(), sv, v.T()))) // L⁺·(ξ - ΔB·R)
+		want := []*mat.Dense{ref.Truncated(y, r), ref.Mul(y, v, &middle, u.T(), y), ref.Mul(ref.Combine(1, u, 1, db), ref.Combine(1, ref.Mul(u.T(), matrix(x)), 1, da))}
 		for i, c := range retractions {
 			to := NewPoint(w, m, n, r)
 			Retract(w, x, xi, c.rule, to)
 			checkGauge(t, to)
-			if e := gap(matrix(to), want[i]); e > 1e-10*mat.Norm(want[i], 2) {
+			if e := ref.Distance(matrix(to), want[i]); e > 1e-10*mat.Norm(want[i], 2) {
 				t.Errorf("%v: %s: off by %g of %g", s, c.name, e, mat.Norm(want[i], 2))
 			}
 		}
@@ -209,10 +210,10 @@ func TestRetractionsAreTheirDenseFormulas(t *testing.T) {
 // L(R(tξ)) = L(X) + t·⟨grad L, ξ⟩ + O(t²) for L = ½‖X - target‖².
 func TestRiemannianGradientPredictsTheLoss(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
-	x, target := point(random(rng, 23, 3), random(rng, 17, 3)), random(rng, 23, 17)
-	loss := func(x Point[float64]) float64 { d := combine(1, matrix(x), -1, target); return inner(d, d) / 2 }
-	grad, xi := tangent(x, combine(1, matrix(x), -1, target)), tangent(x, random(rng, 23, 17))
-	k := slope(func(t float64) float64 {
+	x, target := point(ref.Random(rng, 23, 3), ref.Random(rng, 17, 3)), ref.Random(rng, 23, 17)
+	loss := func(x Point[float64]) float64 { d := ref.Combine(1, matrix(x), -1, target); return ref.Inner(d, d) / 2 }
+	grad, xi := tangent(x, ref.Combine(1, matrix(x), -1, target)), tangent(x, ref.Random(rng, 23, 17))
+	k := ref.Slope(func(t float64) float64 {
 		w := new(workspace)
 		to := NewPoint(w, 23, 17, 3)
 		Retract(w, x, scaled(xi, t), TruncatedSVD[float64], to)
@@ -228,14 +229,14 @@ func TestMoveCarriesTheVectorAsTransportDoes(t *testing.T) {
 		rng := rand.New(rand.NewPCG(10, 10))
 		m, n, r := s[0], s[1], s[2]
 		w := new(workspace)
-		x, y := point(random(rng, m, r), random(rng, n, r)), NewPoint(w, m, n, r)
-		xi := tangent(x, random(rng, m, n))
+		x, y := point(ref.Random(rng, m, r), ref.Random(rng, n, r)), NewPoint(w, m, n, r)
+		xi := tangent(x, ref.Random(rng, m, n))
 		f, carried, want := NewFrame(w, x, xi), NewTangent(w, m, n, r), NewTangent(w, m, n, r)
 		c := f.Core(w)
 		Sum(0.9, f.S, -0.3, f.K, c)
 		f.Move(w, c, y, &carried)
 		Transport(w, x, xi, y, want)
-		if e := gap(vector(y, carried), vector(y, want)); e > tight*10 {
+		if e := ref.Distance(vector(y, carried), vector(y, want)); e > tight*10 {
 			t.Errorf("%v: off by %g", s, e)
 		}
 	}
@@ -245,26 +246,26 @@ func TestMSignIsProjectedDenseSign(t *testing.T) {
 	for _, s := range shapes {
 		rng := rand.New(rand.NewPCG(11, 11))
 		m, n, r := s[0], s[1], s[2]
-		x := point(random(rng, m, r), random(rng, n, r))
-		xi := tangent(x, random(rng, m, n))
-		dense1 := project(matrix(x), msign(vector(x, xi)), r)
+		x := point(ref.Random(rng, m, r), ref.Random(rng, n, r))
+		xi := tangent(x, ref.Random(rng, m, n))
+		dense1 := ref.Project(matrix(x), ref.Sign(vector(x, xi)), r)
 		o := signed(x, xi, 1)
-		if e := gap(o, dense1); e > 1e-10 {
+		if e := ref.Distance(o, dense1); e > 1e-10 {
 			t.Errorf("%v: off by %g", s, e)
 		}
-		_, values, _ := factors(o)
+		_, values, _ := ref.SVD(o)
 		if values[0] > 2/math.Sqrt(3)+tight {
 			t.Errorf("%v: largest singular value %v, want at most 2/√3", s, values[0])
 		}
-		_, of, _ := factors(vector(x, xi))
+		_, of, _ := ref.SVD(vector(x, xi))
 		var nuclear float64
 		for _, v := range of {
 			nuclear += v
 		}
-		if e := math.Abs(inner(vector(x, xi), o) - nuclear); e > tight*100 {
+		if e := math.Abs(ref.Inner(vector(x, xi), o) - nuclear); e > tight*100 {
 			t.Errorf("%v: ⟨ξ,o⟩ is off the nuclear norm by %g", s, e)
 		}
-		if e := gap(signed(x, xi, 2), project(matrix(x), msign(dense1), r)); e > 1e-9 {
+		if e := ref.Distance(signed(x, xi, 2), ref.Project(matrix(x), ref.Sign(dense1), r)); e > 1e-9 {
 			t.Errorf("%v: two projections: off by %g", s, e)
 		}
 	}
@@ -282,11 +283,11 @@ func signed(x Point[float64], xi Tangent[float64], projections int) *mat.Dense {
 
 func TestAlternatingProjectionsReachUnitSingularValues(t *testing.T) {
 	rng := rand.New(rand.NewPCG(12, 12))
-	x := point(random(rng, 23, 3), random(rng, 17, 3))
-	xi := tangent(x, random(rng, 23, 17))
+	x := point(ref.Random(rng, 23, 3), ref.Random(rng, 17, 3))
+	xi := tangent(x, ref.Random(rng, 23, 17))
 	last := 1.0
 	for _, projections := range []int{1, 3, 5, 100} {
-		_, s, _ := factors(signed(x, xi, projections))
+		_, s, _ := ref.SVD(signed(x, xi, projections))
 		worst := 0.0
 		for _, v := range s[:6] {
 			worst = max(worst, math.Abs(v-1))
@@ -304,20 +305,20 @@ func TestAlternatingProjectionsReachUnitSingularValues(t *testing.T) {
 // Directions that rounding made must not be blown up to length 1.
 func TestMSignMasksWhatIsNotThere(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 13))
-	x := point(random(rng, 23, 3), random(rng, 17, 3))
+	x := point(ref.Random(rng, 23, 3), ref.Random(rng, 17, 3))
 	for rank := range 4 {
 		z := mat.NewDense(23, 17, nil)
 		if rank > 0 {
-			z = mul(random(rng, 23, rank), random(rng, rank, 17))
+			z = ref.Mul(ref.Random(rng, 23, rank), ref.Random(rng, rank, 17))
 		}
 		xi := tangent(x, z)
-		_, s, _ := factors(vector(x, xi))
+		_, s, _ := ref.SVD(vector(x, xi))
 		want := 0
 		for want < len(s) && s[want] > 1e-10*s[0] {
 			want++
 		}
 		o := signed(x, xi, 1)
-		if e := gap(o, project(matrix(x), msign(vector(x, xi)), 3)); e > 1e-9 || math.IsNaN(e) {
+		if e := ref.Distance(o, ref.Project(matrix(x), ref.Sign(vector(x, xi)), 3)); e > 1e-9 || math.IsNaN(e) {
 			t.Errorf("gradient of rank %d, vector of rank %d: off by %g", rank, want, e)
 		}
 	}
@@ -325,7 +326,7 @@ func TestMSignMasksWhatIsNotThere(t *testing.T) {
 
 func TestReorthogonaliseSquaresTheError(t *testing.T) {
 	rng := rand.New(rand.NewPCG(14, 14))
-	x, w := point(random(rng, 40, 5), random(rng, 30, 5)), new(workspace)
+	x, w := point(ref.Random(rng, 40, 5), ref.Random(rng, 30, 5)), new(workspace)
 	for i := range x.U.Data {
 		x.U.Data[i] += 1e-5 * rng.NormFloat64()
 	}

@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/geotune/geotune/graph/kernel/dense"
+	ref "github.com/geotune/geotune/optim/internal/reference"
 	. "github.com/geotune/geotune/optim/manifold"
 )
 
@@ -42,7 +43,7 @@ func multiply(g mat.Matrix, x, y dense.Mat[float32]) {
 			wide.Set(i, j, float64(x.At(i, j)))
 		}
 	}
-	p := mul(g, wide)
+	p := ref.Mul(g, wide)
 	for i := range y.Rows {
 		for j := range y.Cols {
 			y.Set(i, j, float32(p.At(i, j)))
@@ -55,11 +56,11 @@ func withSpectrum(rng *rand.Rand, m, n int, s []float64) *mat.Dense {
 	orthonormal := func(rows int) *mat.Dense {
 		var qr mat.QR
 		var q mat.Dense
-		qr.Factorize(random(rng, rows, len(s)))
+		qr.Factorize(ref.Random(rng, rows, len(s)))
 		qr.QTo(&q)
 		return mat.DenseCopyOf(q.Slice(0, rows, 0, len(s)))
 	}
-	return mul(orthonormal(m), mat.NewDiagDense(len(s), s), orthonormal(n).T())
+	return ref.Mul(orthonormal(m), mat.NewDiagDense(len(s), s), orthonormal(n).T())
 }
 
 // harmonic is the spectrum 1, 1/2, 1/3, ...
@@ -117,7 +118,7 @@ func TestRSVDCapturesNearlyAllThatTheExactOneDoes(t *testing.T) {
 		d := sketched(t, RSVD{Oversample: 16, Power: power}, 3, rank, g)[0]
 		u, v := wide32(d.U.Columns(0, rank)), wide32(d.V.Columns(0, rank))
 		for side, captured := range map[string]float64{
-			"left": energy(mul(u.T(), g).RawMatrix().Data), "right": energy(mul(g, v).RawMatrix().Data), "values": d.Energy(rank),
+			"left": energy(ref.Mul(u.T(), g).RawMatrix().Data), "right": energy(ref.Mul(g, v).RawMatrix().Data), "values": d.Energy(rank),
 		} {
 			if captured < least*best || captured > best*(1+1e-5) {
 				t.Errorf("power %d, %s: captured %.6f of the optimum, want at least %v", power, side, captured/best, least)
@@ -129,15 +130,15 @@ func TestRSVDCapturesNearlyAllThatTheExactOneDoes(t *testing.T) {
 // TestRSVDOfAllDirectionsIsExact: with as many directions as the matrix has, nothing is left to chance.
 func TestRSVDOfAllDirectionsIsExact(t *testing.T) {
 	for _, shape := range [][2]int{{23, 17}, {17, 23}, {5, 12}, {1, 4}, {4, 1}, {1, 1}} {
-		g := random(rand.New(rand.NewPCG(2, 2)), shape[0], shape[1])
+		g := ref.Random(rand.New(rand.NewPCG(2, 2)), shape[0], shape[1])
 		d := sketched(t, RSVD{Oversample: 16, Power: 1}, 1, 6, g)[0]
-		_, want, _ := factors(g)
+		_, want, _ := ref.SVD(g)
 		for i, s := range d.S {
 			if math.Abs(s-want[i]) > 1e-5*want[0] {
 				t.Errorf("%v: singular value %d is %v, want %v", shape, i, s, want[i])
 			}
 		}
-		if e := gap(mul(wide32(d.U), mat.NewDiagDense(len(d.S), d.S), wide32(d.V).T()), g); e > 1e-5*want[0] {
+		if e := ref.Distance(ref.Mul(wide32(d.U), mat.NewDiagDense(len(d.S), d.S), wide32(d.V).T()), g); e > 1e-5*want[0] {
 			t.Errorf("%v: the product of the factors is off by %g", shape, e)
 		}
 		w := new(dense.Workspace[float32])
@@ -177,7 +178,7 @@ func TestRestEstimatesTheEnergyOutside(t *testing.T) {
 // TestASetIsDecomposedAsEachOfItsMatricesAlone: shapes differ, passes are shared.
 func TestASetIsDecomposedAsEachOfItsMatricesAlone(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
-	a, b := random(rng, 40, 30), random(rng, 9, 50)
+	a, b := ref.Random(rng, 40, 30), ref.Random(rng, 9, 50)
 	o := RSVD{Oversample: 4, Power: 1}
 	both := sketched(t, o, 7, 4, a, b)
 	alone := sketched(t, o, 7, 4, a)[0]
@@ -207,7 +208,7 @@ func TestRSVDNamesMatricesWithoutDirections(t *testing.T) {
 		for range 2 {
 			set = append(set, Wanted{12, 10, 4})
 		}
-		_, err := RSVD{Oversample: 4, Power: 1}.Decompose(&explicit{g: []*mat.Dense{random(rng, 12, 10), bad}}, set, func(int) float64 { return rng.NormFloat64() })
+		_, err := RSVD{Oversample: 4, Power: 1}.Decompose(&explicit{g: []*mat.Dense{ref.Random(rng, 12, 10), bad}}, set, func(int) float64 { return rng.NormFloat64() })
 		var broken *Broken
 		if c.value == 1e-30 { // tiny is not zero
 			if err != nil {

@@ -8,12 +8,13 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/geotune/geotune/graph/kernel/dense"
+	ref "github.com/geotune/geotune/optim/internal/reference"
 	. "github.com/geotune/geotune/optim/manifold"
 )
 
 // triplets returns the singular triplets of g as the randomised decomposition gives them.
 func triplets(g *mat.Dense) SVD[float32] {
-	u, s, v := factors(g)
+	u, s, v := ref.SVD(g)
 	narrow := func(m *mat.Dense) dense.Mat[float32] {
 		x := thin(m)
 		y := dense.New[float32](x.Rows, x.Cols)
@@ -38,8 +39,8 @@ func within(x Point[float64], g *mat.Dense) float64 { return SquaredNorm(tangent
 func TestLOICapturesTheMostEnergy(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	const m, n, r = 23, 17, 3
-	g := random(rng, m, n)
-	u, s, v := factors(g)
+	g := ref.Random(rng, m, n)
+	u, s, v := ref.SVD(g)
 	best := energy(s[:2*r])
 	d := triplets(g)
 	for _, alpha := range []float64{-0.01, 1, -3} {
@@ -52,13 +53,13 @@ func TestLOICapturesTheMostEnergy(t *testing.T) {
 				t.Errorf("alpha %v: singular value %v", alpha, s)
 			}
 		}
-		x0 := mul(columns(u, 0, r), columns(v, r, 2*r).T())
-		if e := gap(matrix(widened(x)), combine(alpha, x0, 0, x0)); e > 1e-5*math.Abs(alpha) {
+		x0 := ref.Mul(columns(u, 0, r), columns(v, r, 2*r).T())
+		if e := ref.Distance(matrix(widened(x)), ref.Combine(alpha, x0, 0, x0)); e > 1e-5*math.Abs(alpha) {
 			t.Errorf("alpha %v: X is off alpha·U₁·V₂ᵀ by %g", alpha, e)
 		}
 	}
 	for range 200 {
-		if e := within(point(random(rng, m, r), random(rng, n, r)), g); e > best*(1+tight) {
+		if e := within(point(ref.Random(rng, m, r), ref.Random(rng, n, r)), g); e > best*(1+tight) {
 			t.Errorf("a random point captures %v, more than the optimum %v", e, best)
 		}
 	}
@@ -93,8 +94,8 @@ func columns(m *mat.Dense, from, to int, step ...int) *mat.Dense {
 func TestTheWholeFamilyOfTheoremIsOptimal(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	const m, n, r = 23, 17, 3
-	g := random(rng, m, n)
-	u, s, v := factors(g)
+	g := ref.Random(rng, m, n)
+	u, s, v := ref.SVD(g)
 	left, right := mat.NewDense(m, 2*r, nil), mat.NewDense(n, 2*r, nil)
 	for j := range 2 * r {
 		a, b := 1.0, s[j]
@@ -109,13 +110,13 @@ func TestTheWholeFamilyOfTheoremIsOptimal(t *testing.T) {
 		}
 	}
 	for range 20 {
-		basis := random(rng, 2*r, 2*r)
+		basis := ref.Random(rng, 2*r, 2*r)
 		var inverse mat.Dense
 		if err := inverse.Inverse(basis); err != nil {
 			t.Fatal(err)
 		}
-		p := mul(left, columns(basis, 0, r))
-		q := mul(right, inverse.Slice(r, 2*r, 0, 2*r).T())
+		p := ref.Mul(left, columns(basis, 0, r))
+		q := ref.Mul(right, inverse.Slice(r, 2*r, 0, 2*r).T())
 		if e := within(point(p, q), g); math.Abs(e-energy(s[:2*r])) > 1e-8*e {
 			t.Errorf("captured %v, want %v", e, energy(s[:2*r]))
 		}
@@ -125,9 +126,9 @@ func TestTheWholeFamilyOfTheoremIsOptimal(t *testing.T) {
 // TestTheFirstRiemannianGradientIsTheBestOfRank2r compares matrices, not energies. Section 5.3.
 func TestTheFirstRiemannianGradientIsTheBestOfRank2r(t *testing.T) {
 	const r = 3
-	g := random(rand.New(rand.NewPCG(3, 3)), 23, 17)
+	g := ref.Random(rand.New(rand.NewPCG(3, 3)), 23, 17)
 	x := widened(LocallyOptimal(triplets(g), r, -0.01))
-	if e := gap(vector(x, tangent(x, g)), truncated(g, 2*r)); e > 1e-5*mat.Norm(g, 2) {
+	if e := ref.Distance(vector(x, tangent(x, g)), ref.Truncated(g, 2*r)); e > 1e-5*mat.Norm(g, 2) {
 		t.Errorf("off by %g", e)
 	}
 }
@@ -136,7 +137,7 @@ func TestTheFirstRiemannianGradientIsTheBestOfRank2r(t *testing.T) {
 // start away and keep r of them. Section 5.5.
 func TestTheSizeOfAlphaDecidesWhatTheFirstStepKeeps(t *testing.T) {
 	const r = 3
-	g := random(rand.New(rand.NewPCG(4, 4)), 23, 17)
+	g := ref.Random(rand.New(rand.NewPCG(4, 4)), 23, 17)
 	for _, c := range []struct {
 		alpha float64
 		keep  int
@@ -144,10 +145,10 @@ func TestTheSizeOfAlphaDecidesWhatTheFirstStepKeeps(t *testing.T) {
 		x := widened(LocallyOptimal(triplets(g), r, c.alpha))
 		before := matrix(x)
 		w := new(workspace)
-		xi := tangent(x, combine(-1, g, 0, g))
+		xi := tangent(x, ref.Combine(-1, g, 0, g))
 		Retract(w, x, xi, TruncatedSVD, x)
-		moved := combine(1, matrix(x), -1, before)
-		if e := gap(combine(-1, moved, 0, moved), truncated(g, c.keep)) / mat.Norm(g, 2); e > 1e-3 {
+		moved := ref.Combine(1, matrix(x), -1, before)
+		if e := ref.Distance(ref.Combine(-1, moved, 0, moved), ref.Truncated(g, c.keep)) / mat.Norm(g, 2); e > 1e-3 {
 			t.Errorf("alpha %v: the step is off that along %d directions by %.2g", c.alpha, c.keep, e)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/geotune/geotune/graph/kernel/dense"
+	ref "github.com/geotune/geotune/optim/internal/reference"
 	. "github.com/geotune/geotune/optim/manifold"
 )
 
@@ -39,10 +40,10 @@ func (r run) named() map[string]run {
 // toward is the gradient of ½‖X - target‖² + a soft penalty, times factor.
 func toward(target *mat.Dense, factor float64) func(*mat.Dense) *mat.Dense {
 	return func(x *mat.Dense) *mat.Dense {
-		e := combine(1, x, -1, target)
+		e := ref.Combine(1, x, -1, target)
 		var soft mat.Dense
 		soft.Apply(func(_, _ int, v float64) float64 { return math.Tanh(v) }, e)
-		return combine(factor, e, 0.1*factor, &soft)
+		return ref.Combine(factor, e, 0.1*factor, &soft)
 	}
 }
 
@@ -80,16 +81,16 @@ func (r run) whole(x *mat.Dense, rank int) *mat.Dense {
 	m, n := x.Dims()
 	momentum := mat.NewDense(m, n, nil)
 	for range r.steps {
-		g := project(x, r.gradient(x), rank)
-		momentum = combine(r.beta, project(x, momentum, rank), r.mix, g)
+		g := ref.Project(x, r.gradient(x), rank)
+		momentum = ref.Combine(r.beta, ref.Project(x, momentum, rank), r.mix, g)
 		d := momentum
 		if r.nesterov {
-			d = combine(r.beta, momentum, 1, g)
+			d = ref.Combine(r.beta, momentum, 1, g)
 		}
 		for range r.projections {
-			d = project(x, msign(d), rank)
+			d = ref.Project(x, ref.Sign(d), rank)
 		}
-		x = truncated(combine(1-r.rate*r.decay, x, -r.rate, d), rank)
+		x = ref.Truncated(ref.Combine(1-r.rate*r.decay, x, -r.rate, d), rank)
 	}
 	return x
 }
@@ -97,22 +98,20 @@ func (r run) whole(x *mat.Dense, rank int) *mat.Dense {
 // problem returns factors of a start of rank 3 and a run toward a target of rank 5.
 func problem(seed uint64) (p, q *mat.Dense, r run) {
 	rng := rand.New(rand.NewPCG(seed, 20))
-	p, q = random(rng, 23, 3), random(rng, 17, 3)
+	p, q = ref.Random(rng, 23, 3), ref.Random(rng, 17, 3)
 	p.Scale(0.4, p)
 	q.Scale(0.4, q)
-	target := mul(random(rng, 23, 5), random(rng, 5, 17))
+	target := ref.Mul(ref.Random(rng, 23, 5), ref.Random(rng, 5, 17))
 	return p, q, run{gradient: toward(target, 1)}
 }
 
 // lawTolerance is the largest relative distance between paths of eight steps that count as the same.
 const lawTolerance = 1e-12
 
-func relative(a, b *mat.Dense) float64 { return gap(a, b) / mat.Norm(b, 2) }
-
 func TestStepsAreThoseOfTheNaiveAlgorithm(t *testing.T) {
 	p, q, r := problem(1)
 	for name, v := range r.named() {
-		if e := relative(v.from(p, q), v.whole(mul(p, q.T()), 3)); e > lawTolerance {
+		if e := ref.Relative(v.from(p, q), v.whole(ref.Mul(p, q.T()), 3)); e > lawTolerance {
 			t.Errorf("%s: ends %g away", name, e)
 		}
 	}
@@ -121,13 +120,13 @@ func TestStepsAreThoseOfTheNaiveAlgorithm(t *testing.T) {
 // (P·S, Q·S⁻ᵀ) is the same matrix as (P, Q); here S has condition number 15 and there is momentum and decay.
 func TestPathDoesNotDependOnTheFactors(t *testing.T) {
 	p, q, r := problem(2)
-	s := mul(random(rand.New(rand.NewPCG(2, 21)), 3, 3), mat.NewDiagDense(3, []float64{3, 1, 0.2}))
+	s := ref.Mul(ref.Random(rand.New(rand.NewPCG(2, 21)), 3, 3), mat.NewDiagDense(3, []float64{3, 1, 0.2}))
 	var inverse mat.Dense
 	if err := inverse.Inverse(s); err != nil {
 		t.Fatal(err)
 	}
 	for name, v := range r.named() {
-		if e := relative(v.from(mul(p, s), mul(q, inverse.T())), v.from(p, q)); e > lawTolerance {
+		if e := ref.Relative(v.from(ref.Mul(p, s), ref.Mul(q, inverse.T())), v.from(p, q)); e > lawTolerance {
 			t.Errorf("%s: ends %g away", name, e)
 		}
 	}
@@ -136,10 +135,10 @@ func TestPathDoesNotDependOnTheFactors(t *testing.T) {
 func TestSignedPathDoesNotDependOnTheScaleOfTheLoss(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 20))
 	p, q, _ := problem(3)
-	target := random(rng, 23, 17)
+	target := ref.Random(rng, 23, 17)
 	small, large := riemannion, riemannion
 	small.gradient, large.gradient = toward(target, 1e-4), toward(target, 1)
-	if e := relative(small.from(p, q), large.from(p, q)); e > lawTolerance {
+	if e := ref.Relative(small.from(p, q), large.from(p, q)); e > lawTolerance {
 		t.Errorf("ends %g away", e)
 	}
 }
@@ -147,11 +146,11 @@ func TestSignedPathDoesNotDependOnTheScaleOfTheLoss(t *testing.T) {
 func TestPathOfTheTransposeIsTheTranspose(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 20))
 	p, q, r := problem(4)
-	target := random(rng, 23, 17)
+	target := ref.Random(rng, 23, 17)
 	for name, v := range r.named() {
 		straight, flipped := v, v
 		straight.gradient, flipped.gradient = toward(target, 1), toward(mat.DenseCopyOf(target.T()), 1)
-		if e := relative(mat.DenseCopyOf(flipped.from(q, p).T()), straight.from(p, q)); e > lawTolerance {
+		if e := ref.Relative(mat.DenseCopyOf(flipped.from(q, p).T()), straight.from(p, q)); e > lawTolerance {
 			t.Errorf("%s: ends %g away", name, e)
 		}
 	}
@@ -160,16 +159,16 @@ func TestPathOfTheTransposeIsTheTranspose(t *testing.T) {
 func TestPathRotatesWithTheProblem(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 20))
 	p, q, r := problem(5)
-	target := random(rng, 23, 17)
-	left, _, _ := factors(random(rng, 23, 23))
-	right, _, _ := factors(random(rng, 17, 17))
+	target := ref.Random(rng, 23, 17)
+	left, _, _ := ref.SVD(ref.Random(rng, 23, 23))
+	right, _, _ := ref.SVD(ref.Random(rng, 17, 17))
 	quadratic := func(target *mat.Dense) func(*mat.Dense) *mat.Dense {
-		return func(x *mat.Dense) *mat.Dense { return combine(1, x, -1, target) }
+		return func(x *mat.Dense) *mat.Dense { return ref.Combine(1, x, -1, target) }
 	}
 	for name, v := range r.named() {
 		straight, turned := v, v
-		straight.gradient, turned.gradient = quadratic(target), quadratic(mul(left, target, right.T()))
-		if e := relative(turned.from(mul(left, p), mul(right, q)), mul(left, straight.from(p, q), right.T())); e > lawTolerance {
+		straight.gradient, turned.gradient = quadratic(target), quadratic(ref.Mul(left, target, right.T()))
+		if e := ref.Relative(turned.from(ref.Mul(left, p), ref.Mul(right, q)), ref.Mul(left, straight.from(p, q), right.T())); e > lawTolerance {
 			t.Errorf("%s: ends %g away", name, e)
 		}
 	}
@@ -180,8 +179,8 @@ func TestDecayWithoutGradientShrinksSingularValuesAlone(t *testing.T) {
 	for name, v := range r.named() {
 		v.gradient = func(x *mat.Dense) *mat.Dense { m, n := x.Dims(); return mat.NewDense(m, n, nil) }
 		x := matrix(point(p, q))
-		want := combine(math.Pow(1-v.rate*v.decay, float64(v.steps)), x, 0, x)
-		if e := relative(v.from(p, q), want); e > 1e-14 {
+		want := ref.Combine(math.Pow(1-v.rate*v.decay, float64(v.steps)), x, 0, x)
+		if e := ref.Relative(v.from(p, q), want); e > 1e-14 {
 			t.Errorf("%s: off by %g", name, e)
 		}
 	}
@@ -192,22 +191,22 @@ func TestStepsFromEdgesOfTheManifold(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 20))
 	for _, s := range shapes {
 		m, n, rank := s[0], s[1], s[2]
-		p, q := random(rng, m, rank), random(rng, n, rank)
+		p, q := ref.Random(rng, m, rank), ref.Random(rng, n, rank)
 		thin := mat.DenseCopyOf(p)
 		for i := range m {
 			thin.Set(i, rank-1, 1e-12*p.At(i, rank-1)) // σ_r near 1e-12
 		}
-		low := mul(random(rng, m, 1), random(rng, 1, n))
+		low := ref.Mul(ref.Random(rng, m, 1), ref.Random(rng, 1, n))
 		for name, c := range map[string]struct {
 			p        *mat.Dense
 			gradient func(*mat.Dense) *mat.Dense
 			compare  bool
 		}{
-			"full":           {p, toward(random(rng, m, n), 1), true},
-			"thin":           {thin, toward(random(rng, m, n), 1), false},
-			"zero":           {mat.NewDense(m, rank, nil), toward(random(rng, m, n), 1), false},
+			"full":           {p, toward(ref.Random(rng, m, n), 1), true},
+			"thin":           {thin, toward(ref.Random(rng, m, n), 1), false},
+			"zero":           {mat.NewDense(m, rank, nil), toward(ref.Random(rng, m, n), 1), false},
 			"rank 1":         {p, func(*mat.Dense) *mat.Dense { return low }, false},
-			"at the optimum": {p, toward(mul(p, q.T()), 1), false},
+			"at the optimum": {p, toward(ref.Mul(p, q.T()), 1), false},
 		} {
 			for kind, r := range (run{gradient: c.gradient}).named() {
 				end := r.from(c.p, q)
@@ -217,7 +216,7 @@ func TestStepsFromEdgesOfTheManifold(t *testing.T) {
 				if !c.compare {
 					continue
 				}
-				if e := relative(end, r.whole(mul(c.p, q.T()), rank)); e > 1e-9 {
+				if e := ref.Relative(end, r.whole(ref.Mul(c.p, q.T()), rank)); e > 1e-9 {
 					t.Errorf("%v: %s, %s: ends %g away from the naive algorithm", s, kind, name, e)
 				}
 			}
