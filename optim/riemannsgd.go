@@ -9,9 +9,11 @@ import (
 )
 
 func init() {
-	Register("riemann-sgd", func() Rule {
-		return &RiemannSGD{FixedRank: newFixedRank(2e-3), Momentum: 0.9, Normalize: NormalizeNone, Beta2: 0.999, Eps: 1e-8}
-	})
+	Register("riemann-sgd", func() Rule { return newRiemannSGD() })
+}
+
+func newRiemannSGD() *RiemannSGD {
+	return &RiemannSGD{FixedRank: newFixedRank(2e-3), Momentum: 0.9, Normalize: NormalizeNone, Beta2: 0.999, Eps: 1e-8}
 }
 
 // Normalize is a way to divide a direction by a running mean of gradient lengths.
@@ -58,19 +60,26 @@ func (*RiemannSGD) Defaults() Hyper { return Hyper{LR: 0.1} }
 
 // Validate checks 0 ≤ μ, β₂ < 1, ε ≥ 0 and the name of the normalisation.
 func (r *RiemannSGD) Validate() error {
+	if err := r.validate(); err != nil {
+		return fmt.Errorf("riemann-sgd: %w", err)
+	}
+	return nil
+}
+
+func (r *RiemannSGD) validate() error {
 	switch err := r.FixedRank.Validate(); {
 	case err != nil:
-		return fmt.Errorf("riemann-sgd: %w", err)
+		return err
 	case !(0 <= r.Momentum && r.Momentum < 1):
-		return fmt.Errorf("riemann-sgd: momentum %v; it must be at least 0 and less than 1", r.Momentum)
+		return fmt.Errorf("momentum %v; it must be at least 0 and less than 1", r.Momentum)
 	case r.Normalize != NormalizeNone && r.Normalize != NormalizeAdam && r.Normalize != NormalizePaper:
-		return fmt.Errorf("riemann-sgd: normalize %q; it must be none, adam or paper", r.Normalize)
+		return fmt.Errorf("normalize %q; it must be none, adam or paper", r.Normalize)
 	case !(0 <= r.Beta2 && r.Beta2 < 1):
-		return fmt.Errorf("riemann-sgd: beta2 %v; it must be at least 0 and less than 1", r.Beta2)
+		return fmt.Errorf("beta2 %v; it must be at least 0 and less than 1", r.Beta2)
 	case r.LRScaling == LRScalingAdamW && r.Normalize == NormalizeNone:
-		return fmt.Errorf("riemann-sgd: lr_scaling adamw without normalisation; set normalize, or leave lr_scaling out: the direction is as long as the gradient")
+		return fmt.Errorf("lr_scaling adamw without normalisation, where steps are as long as the gradient; set normalize, or leave lr_scaling out")
 	case !(r.Eps >= 0) || math.IsInf(r.Eps, 1):
-		return fmt.Errorf("riemann-sgd: eps %v; it must be finite and not negative", r.Eps)
+		return fmt.Errorf("eps %v; it must be finite and not negative", r.Eps)
 	}
 	return nil
 }

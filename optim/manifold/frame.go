@@ -43,30 +43,43 @@ func (f Frame[T]) Rank() int { return len(f.S) }
 // Core returns a zero core of the shape of K, in the memory of w.
 func (f Frame[T]) Core(w *dense.Workspace[T]) dense.Core { return w.Core(f.K.Rows, f.K.Cols) }
 
-// Move writes to x the point U·C·Vᵀ truncated to rank r by the singular value decomposition of c: the nearest point of the manifold.
-// If carried is not nil, the frame's own tangent vector, transported to that point, is written to it. Singular values stay at least
-// Floor. Cost: a small decomposition and 4·(m+n)·r² operations, twice that with transport. Section 4.5.
+// Move writes to x the point U·C·Vᵀ truncated to the rank of x by the singular value decomposition of c: the nearest point of the
+// manifold. If carried is not nil, the frame's own tangent vector, transported to that point, is written to it. Singular values stay at
+// least Floor. Cost: a small decomposition and 4·(m+n)·r² operations, twice that with transport. Section 4.5.
 func (f Frame[T]) Move(w *dense.Workspace[T], c dense.Core, x Point[T], carried *Tangent[T]) {
+	f.MoveWithin(w, c, 0, x, carried)
+}
+
+// MoveWithin is Move that keeps only the singular values larger than tolerance times the norm of c, at least one of them, and returns
+// how many it kept. The directions of x and carried beyond that rank become 0, as do those for which c has no room. Section 8.4.
+func (f Frame[T]) MoveWithin(w *dense.Workspace[T], c dense.Core, tolerance float64, x Point[T], carried *Tangent[T]) (rank int) {
 	defer w.Release(w.Mark())
-	r, q := f.Rank(), min(c.Rows, c.Cols)
+	q := min(c.Rows, c.Cols)
 	u, s, v := w.Core(c.Rows, q), w.Values(q), w.Core(c.Cols, q)
 	dense.SVD(w, c, u, s, v)
-	u, v = u.Columns(0, r), v.Columns(0, r)
-	dense.MulCore(w, f.U, u, x.U)
-	dense.MulCore(w, f.V, v, x.V)
-	for j := range r {
-		x.S[j] = max(s[j], Floor)
+	for floor := tolerance * dense.Norm(c); rank < min(q, x.Rank()) && (rank == 0 || tolerance == 0 || s[rank] > floor); rank++ {
+		x.S[rank] = max(s[rank], Floor)
 	}
+	whole := x.Rank()
+	clear(x.S[rank:])
+	dense.Zero(x.U.Columns(rank, whole))
+	dense.Zero(x.V.Columns(rank, whole))
+	u, v = u.Columns(0, rank), v.Columns(0, rank)
+	dense.MulCore(w, f.U, u, x.U.Columns(0, rank))
+	dense.MulCore(w, f.V, v, x.V.Columns(0, rank))
 	if carried == nil {
-		return
+		return rank
 	}
-	kv, inside, ktu := w.Core(c.Rows, r), w.Core(r, r), w.Core(c.Cols, r)
+	dense.Zero(carried.A.Columns(rank, whole))
+	dense.Zero(carried.B.Columns(rank, whole))
+	kv, inside, ktu := w.Core(c.Rows, rank), w.Core(rank, rank), w.Core(c.Cols, rank)
 	dense.Mul(1, f.K, v, 0, kv)
 	dense.Mul(1, u.T(), kv, 0, inside)
 	dense.Mul(-1, u, inside, 1, kv)
 	dense.Mul(1, f.K.T(), u, 0, ktu)
-	dense.MulCore(w, f.U, kv, carried.A)
-	dense.MulCore(w, f.V, ktu, carried.B)
+	dense.MulCore(w, f.U, kv, carried.A.Columns(0, rank))
+	dense.MulCore(w, f.V, ktu, carried.B.Columns(0, rank))
+	return rank
 }
 
 // Vector writes the tangent vector at x whose core is o to xi: only the blocks within the first r rows or columns count, which is the

@@ -276,7 +276,7 @@ func signed(x Point[float64], xi Tangent[float64], projections int) *mat.Dense {
 	w := new(workspace)
 	f := NewFrame(w, x, xi)
 	o, out := f.Core(w), NewTangent(w, x.U.Rows, x.V.Rows, x.Rank())
-	MSign(w, f.K, x.Rank(), SignTol[float64](), projections, o)
+	MSign(w, f.K, x.Rank(), x.Rank(), SignTol[float64](), projections, o)
 	f.Vector(w, o, out)
 	return vector(x, out)
 }

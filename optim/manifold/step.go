@@ -30,16 +30,7 @@ func Advance[T dense.Float](w *dense.Workspace[T], x Point[T], momentum Tangent[
 		return
 	}
 	f := NewFrame(w, x, vector)
-	c, o := f.Core(w), f.K
-	switch {
-	case s.Projections > 0:
-		o = f.Core(w)
-		MSign(w, f.K, f.Rank(), SignTol[T](), s.Projections, o)
-	case s.DivideA != 0 || s.DivideB != 0:
-		o = f.Core(w)
-		divide(f.K, f.Rank(), s.DivideA, s.DivideB, o)
-	}
-	Sum(s.Keep, f.S, -s.Rate, o, c)
+	c := f.core(w, s)
 	if ahead == nil {
 		f.Move(w, c, x, &momentum)
 		return
@@ -47,6 +38,35 @@ func Advance[T dense.Float](w *dense.Workspace[T], x Point[T], momentum Tangent[
 	before := Point[T]{f.U.Columns(0, f.Rank()), f.V.Columns(0, f.Rank()), f.S}
 	f.Move(w, c, x, nil)
 	Transport(w, before, momentum, x, momentum)
+}
+
+// AdvanceWithin is Advance along the momentum of a point of the given rank, the first directions of x, to another rank up to that of x:
+// singular values of at most tolerance times the norm of Keep·X - Rate·D are dropped, and directions of D outside the spaces of X
+// become directions of X where they are larger. It returns the new rank, at least 1; what x and momentum hold beyond it is 0. Section 8.4.
+func AdvanceWithin[T dense.Float](w *dense.Workspace[T], x Point[T], rank int, momentum Tangent[T], s Step, tolerance float64) int {
+	defer w.Release(w.Mark())
+	head := momentum.Head(rank)
+	if s.Rate == 0 && s.Keep == 1 || SquaredNorm(head) == 0 {
+		shrink(x.S[:rank], s.Keep)
+		return rank
+	}
+	f := NewFrame(w, x.Head(rank), head)
+	return f.MoveWithin(w, f.core(w, s), tolerance, x, &momentum)
+}
+
+// core returns the core of Keep·X - Rate·D.
+func (f Frame[T]) core(w *dense.Workspace[T], s Step) dense.Core {
+	c, o := f.Core(w), f.K
+	switch {
+	case s.Projections > 0:
+		o = f.Core(w)
+		MSign(w, f.K, f.Rank(), f.Rank(), SignTol[T](), s.Projections, o)
+	case s.DivideA != 0 || s.DivideB != 0:
+		o = f.Core(w)
+		divide(f.K, f.Rank(), s.DivideA, s.DivideB, o)
+	}
+	Sum(s.Keep, f.S, -s.Rate, o, c)
+	return c
 }
 
 // shrink multiplies singular values.
