@@ -8,42 +8,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/geotune/geotune/optim"
-	"github.com/geotune/geotune/optim/optimtest"
 )
-
-func TestScaledSGDConforms(t *testing.T) {
-	newRule := func() optim.Rule {
-		rule := registered(t, "scaled-sgd")().(*optim.ScaledSGD)
-		rule.Damping = 0
-		return rule
-	}
-	optimtest.Run(t, "undamped", newRule, optimtest.Laws{LR: 0.5, Gauge: optimtest.General})
-}
-
-func TestScaledAdamWConforms(t *testing.T) {
-	optimtest.Run(t, "scaled-adamw", registered(t, "scaled-adamw"), optimtest.Laws{LR: 0.05, LossScale: true})
-}
-
-func TestLoRAProConforms(t *testing.T) {
-	newRule := func() optim.Rule {
-		rule := registered(t, "lora-pro")().(*optim.LoRAPro)
-		rule.Rest.LRRatio = 1
-		return rule
-	}
-	optimtest.Run(t, "lora-pro", newRule, optimtest.Laws{LR: 0.1, Gauge: optimtest.General})
-}
-
-func TestMuonConforms(t *testing.T) {
-	optimtest.Run(t, "muon", registered(t, "muon"), optimtest.Laws{LR: 0.05, Gauge: optimtest.Orthogonal, LossScale: true})
-}
-
-func TestLoRAMuonConforms(t *testing.T) {
-	optimtest.Run(t, "lora-muon", registered(t, "lora-muon"), optimtest.Laws{LR: 0.2, Gauge: optimtest.General, LossScale: true})
-}
-
-func TestLoRARITEConforms(t *testing.T) {
-	optimtest.Run(t, "lora-rite", registered(t, "lora-rite"), optimtest.Laws{LR: 0.05, Gauge: optimtest.General, LossScale: true})
-}
 
 // factorRules are the rules that move factors as they are.
 var factorRules = []string{"scaled-sgd", "scaled-adamw", "lora-pro", "muon", "lora-muon", "lora-rite"}

@@ -46,6 +46,13 @@ func (l LRScaling) factor(out, in int, norm float64) float64 {
 	return adamWRMS * math.Sqrt(float64(out)*float64(in)) / norm
 }
 
+func (l LRScaling) validate() error {
+	if l != LRScalingNone && l != LRScalingAdamW {
+		return fmt.Errorf("lr_scaling %q; it must be none or adamw", l)
+	}
+	return nil
+}
+
 // newFixedRank returns the defaults.
 func newFixedRank(lrRatio float64) FixedRank {
 	return FixedRank{StartSigma: 1e-6, LRScaling: LRScalingNone, Rest: newRest(lrRatio)}
@@ -56,8 +63,8 @@ func (f *FixedRank) Validate() error {
 	if !(f.StartSigma >= manifold.Floor) || math.IsInf(f.StartSigma, 1) {
 		return fmt.Errorf("start_sigma %v; it must be finite and at least %g", f.StartSigma, manifold.Floor)
 	}
-	if f.LRScaling != LRScalingNone && f.LRScaling != LRScalingAdamW {
-		return fmt.Errorf("lr_scaling %q; it must be none or adamw", f.LRScaling)
+	if err := f.LRScaling.validate(); err != nil {
+		return err
 	}
 	return f.Rest.validate()
 }

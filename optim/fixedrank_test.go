@@ -9,7 +9,6 @@ import (
 
 	"github.com/geotune/geotune/graph/kernel"
 	"github.com/geotune/geotune/optim"
-	"github.com/geotune/geotune/optim/optimtest"
 )
 
 // fixedRank returns a constructor of the registered rule with AdamW on the rest at the same rate, after edit.
@@ -24,32 +23,6 @@ func fixedRank[R any](t *testing.T, name string, edit func(rule R)) func() optim
 		}
 		edit(rule.(R))
 		return rule
-	}
-}
-
-// More projections amplify rounding where a projected sign has small singular values, beyond what the suite takes for equal in float32;
-// package manifold tests their laws in float64.
-func TestRiemannionConforms(t *testing.T) {
-	laws := optimtest.Laws{LR: 0.05, Gauge: optimtest.General, LossScale: true}
-	for name, edit := range map[string]func(*optim.Riemannion){
-		"heavy ball":  func(*optim.Riemannion) {},
-		"nesterov":    func(r *optim.Riemannion) { r.Nesterov = true },
-		"no momentum": func(r *optim.Riemannion) { r.Momentum = 0 },
-	} {
-		optimtest.Run(t, name, fixedRank(t, "riemannion", edit), laws)
-	}
-}
-
-func TestRiemannSGDConforms(t *testing.T) {
-	for name, c := range map[string]struct {
-		normalize optim.Normalize
-		laws      optimtest.Laws
-	}{
-		"plain": {optim.NormalizeNone, optimtest.Laws{LR: 0.1, Gauge: optimtest.General}},
-		"adam":  {optim.NormalizeAdam, optimtest.Laws{LR: 0.1, Gauge: optimtest.General, LossScale: true}},
-		"paper": {optim.NormalizePaper, optimtest.Laws{LR: 0.1, Gauge: optimtest.General, LossScale: true}},
-	} {
-		optimtest.Run(t, name, fixedRank(t, "riemann-sgd", func(r *optim.RiemannSGD) { r.Normalize = c.normalize }), c.laws)
 	}
 }
 

@@ -77,21 +77,20 @@ func (r *LoRARITE) Step(p Point, s *State, h Hyper) error {
 
 func stepLoRARITE[T dense.Float](r *LoRARITE, c pairStep[T]) error {
 	a, b := c.factors()
-	basisA, inverseA := basis(c.w, a.tall)
-	basisB, inverseB := basis(c.w, b.tall)
+	before := struct{ a, b side[T] }{newSide(c.w, a.tall), newSide(c.w, b.tall)}
 	secondOfA, secondOfB := dense.Of(c.buffers[secondA], c.r, c.r), dense.Of(c.buffers[secondB], c.r, c.r)
 	for _, side := range []struct {
 		*factor[T]
 		second  dense.Mat[T]
 		inverse dense.Core // of the other factor
-	}{{&a, secondOfA, inverseB}, {&b, secondOfB, inverseA}} {
+	}{{&a, secondOfA, before.b.inverse}, {&b, secondOfB, before.a.inverse}} {
 		normaliseRITE(r, c, side.factor, side.second, side.inverse)
 		d := c.w.Mat(side.g.Rows, c.r)
 		dense.MulCore(c.w, side.m, side.inverse.T(), d)
 		side.move(c.keep(), c.rate(), d)
 	}
-	carry(c.w, &a, secondOfA, basisB, b.tall)
-	carry(c.w, &b, secondOfB, basisA, a.tall)
+	carry(c.w, &a, secondOfA, before.b.q, b.tall)
+	carry(c.w, &b, secondOfB, before.a.q, a.tall)
 	return nil
 }
 
@@ -127,7 +126,7 @@ const riteTol = 1e-10
 func carry[T dense.Float](w *dense.Workspace[T], f *factor[T], v, before, other dense.Mat[T]) {
 	defer w.Release(w.Mark())
 	k := v.Rows
-	after, _ := basis(w, other)
+	after, _, _ := tallQR(w, other)
 	p, half, moved := w.Mat(k, k), w.Mat(k, k), w.Mat(f.m.Rows, k)
 	dense.Mul(1, after.T(), before, 0, p)
 	dense.Mul(1, p, v, 0, half)

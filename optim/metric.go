@@ -91,12 +91,18 @@ func sign[T dense.Float](w *dense.Workspace[T], y dense.Mat[T], tol float64) {
 	dense.MulCore(w, contiguous(w, y), c, y)
 }
 
-// basis returns the orthonormal Q of y = Q·R and the pseudo-inverse of R.
-func basis[T dense.Float](w *dense.Workspace[T], y dense.Mat[T]) (dense.Mat[T], dense.Core) {
-	q, upper, _ := tallQR(w, y)
-	inverse := w.Core(y.Cols, y.Cols)
-	dense.Pinv(w, upper, inverse, dense.RankTol[T]())
-	return q, inverse
+// side is a factor y = Q·R of X = s·B·A: B or the transpose of A.
+type side[T dense.Float] struct {
+	q              dense.Mat[T] // the first rank columns span y
+	upper, inverse dense.Core   // R and its pseudo-inverse
+	rank           int
+}
+
+func newSide[T dense.Float](w *dense.Workspace[T], y dense.Mat[T]) side[T] {
+	s := side[T]{inverse: w.Core(y.Cols, y.Cols)}
+	s.q, s.upper, s.rank = tallQR(w, y)
+	dense.Pinv(w, s.upper, s.inverse, dense.RankTol[T]())
+	return s
 }
 
 // riemannianSquaredNorm returns the squared length of the Riemannian gradient of a LowRank point in whatever gauge its factors are, and
@@ -118,13 +124,11 @@ func riemannianSquaredNorm(p Point) float64 {
 
 func (p pair[T]) riemannianSquaredNorm(w *dense.Workspace[T]) float64 {
 	defer w.Release(w.Mark())
-	u, rb, rank := tallQR(w, dense.Of(p.b, p.out, p.r))
-	_, inverse := basis(w, dense.Of(p.a, p.r, p.in).T())
+	u, v := newSide(w, dense.Of(p.b, p.out, p.r)), newSide(w, dense.Of(p.a, p.r, p.in).T())
 	gv, gu := w.Mat(p.out, p.r), w.Mat(p.in, p.r)
-	dense.MulCore(w, dense.Of(p.gb, p.out, p.r), inverse, gv)
-	dense.Pinv(w, rb, inverse, dense.RankTol[T]())
-	dense.MulCore(w, contiguous(w, dense.Of(p.ga, p.r, p.in).T()), inverse, gu)
-	dense.RemoveSpan(w, u.Columns(0, rank), gv)
+	dense.MulCore(w, dense.Of(p.gb, p.out, p.r), v.inverse, gv)
+	dense.MulCore(w, contiguous(w, dense.Of(p.ga, p.r, p.in).T()), u.inverse, gu)
+	dense.RemoveSpan(w, u.q.Columns(0, u.rank), gv)
 	return (dense.SquaredNorm(gv) + dense.SquaredNorm(gu)) / (p.scale * p.scale)
 }
 

@@ -77,6 +77,27 @@ func (p pair[T]) gradient(w *dense.Workspace[T], x manifold.Point[T]) manifold.T
 	return xi
 }
 
+// svd returns X and the Riemannian gradient from factors in any gauge, as new matrices.
+func (p pairStep[T]) svd() (manifold.Point[T], manifold.Tangent[T]) {
+	x, xi := manifold.NewPoint(p.w, p.out, p.in, p.r), manifold.NewTangent(p.w, p.out, p.in, p.r)
+	left, right := newSide(p.w, p.tallB()), newSide(p.w, p.tallA())
+	core, u, v := p.w.Core(p.r, p.r), p.w.Core(p.r, p.r), p.w.Core(p.r, p.r)
+	dense.Mul(p.scale, left.upper, right.upper.T(), 0, core)
+	dense.SVD(p.w, core, u, x.S, v)
+	for j, s := range x.S {
+		x.S[j] = max(s, manifold.Floor)
+	}
+	dense.MulCore(p.w, left.q, u, x.U)
+	dense.MulCore(p.w, right.q, v, x.V)
+	// G·V = ∂B·R_A⁻¹·v/s, and GᵀU likewise.
+	dense.Mul(1/p.scale, right.inverse, v, 0, core)
+	dense.MulCore(p.w, p.gradB(), core, xi.A)
+	dense.Mul(1/p.scale, left.inverse, u, 0, core)
+	dense.MulCore(p.w, p.gradA(), core, xi.B)
+	manifold.Project(p.w, x, xi.A, xi.B, xi)
+	return x, xi
+}
+
 // polishPeriod is the number of steps between two removals of the rounding errors that add up in U and V.
 const polishPeriod = 32
 

@@ -27,6 +27,17 @@ type pairStep[T dense.Float] struct {
 	h Hyper
 }
 
+// tallA and tallB return copies of the transpose of A and of B, gradA and gradB of their gradients, all with contiguous rows.
+func (p pairStep[T]) tallA() dense.Mat[T] { return contiguous(p.w, dense.Of(p.a, p.r, p.in).T()) }
+func (p pairStep[T]) tallB() dense.Mat[T] { return contiguous(p.w, dense.Of(p.b, p.out, p.r)) }
+func (p pairStep[T]) gradA() dense.Mat[T] { return contiguous(p.w, dense.Of(p.ga, p.r, p.in).T()) }
+func (p pairStep[T]) gradB() dense.Mat[T] { return contiguous(p.w, dense.Of(p.gb, p.out, p.r)) }
+
+// buffer returns an array of the state as a matrix.
+func (p pairStep[T]) buffer(name string, rows, cols int) dense.Mat[T] {
+	return dense.Of(p.buffers[name], rows, cols)
+}
+
 // steps returns how many steps the point has made, this one included.
 func (p pairStep[T]) steps() int64 { return p.counters["step"] }
 

@@ -115,13 +115,18 @@ func (r *ScaledAdamW) Init(p Point) (*State, error) {
 	if !ok {
 		return r.AdamW.Init(p)
 	}
+	return factorAverages(x), nil
+}
+
+// factorAverages returns the state of AdamW on both factors.
+func factorAverages(x *LowRank) *State {
 	a, b := x.A().Value.Len(), x.B().Value.Len()
 	return &State{
 		Buffers: map[string][]float32{
 			averageA: make([]float32, a), squareA: make([]float32, a), averageB: make([]float32, b), squareB: make([]float32, b),
 		},
 		Counters: map[string]int64{"step": 0},
-	}, nil
+	}
 }
 
 // Step moves p by one step.
