@@ -233,25 +233,6 @@ func TestFixedRankClippingDoesNotDependOnTheFactors(t *testing.T) {
 	}
 }
 
-func TestFixedRankStateIsAtMostAdams(t *testing.T) {
-	for name, rule := range fixedRankRules(t) {
-		adam := mustNew(t, registered(t, "adamw")(), optim.Config{}, pair(t, 30, 20, 4, 1, 1)).StateBytes()
-		if got := mustNew(t, rule(), optim.Config{}, pair(t, 30, 20, 4, 1, 1)).StateBytes(); got > adam {
-			t.Errorf("%s: %d bytes of state, AdamW has %d", name, got, adam)
-		}
-	}
-}
-
-func TestFixedRankStepAllocatesNothing(t *testing.T) {
-	for name, rule := range fixedRankRules(t) {
-		o := mustNew(t, rule(), optim.Config{WeightDecay: 0.01, ClipGradNorm: 1}, pair(t, 64, 48, 4, 1, 0.1))
-		mustStep(t, o, 1e-3)
-		if n := testing.AllocsPerRun(20, func() { mustStep(t, o, 1e-3) }); n != 0 {
-			t.Errorf("%s: %v allocations a step", name, n)
-		}
-	}
-}
-
 func TestFixedRankRefusesWhatItCannotMove(t *testing.T) {
 	rule := registered(t, "riemannion")()
 	if _, err := optim.New(rule, []optim.Point{pair(t, 3, 20, 4, 1, 1)}, optim.Config{}); err == nil ||

@@ -124,6 +124,28 @@ func frozenRests(t testing.TB, s subject) {
 	}
 }
 
+// frozenPairRests does the same with a low-rank point beside a plain one.
+func frozenPairRests(t testing.TB, s subject) {
+	p := newBoth(t, 16, 20)
+	o := newOptimizer(t, s.newRule(), p.points(), 0.1)
+	p.loss()
+	mustStep(t, o, s.laws.LR)
+	for i := range p.l.p.Tensors() {
+		p.l.p.Tensors()[i].Grad = nil
+	}
+	before, plain := values(p.l.points()), values(p.q.points())
+	for range 3 {
+		p.q.loss()
+		mustStep(t, o, s.laws.LR)
+	}
+	if !sameBits(before, values(p.l.points())) {
+		t.Error("the frozen low-rank point moved")
+	}
+	if sameBits(plain, values(p.q.points())) {
+		t.Error("freezing the low-rank point froze the plain one")
+	}
+}
+
 func sameArray(a, b optim.Array) bool {
 	return sameBits([][]float32{a.F32}, [][]float32{b.F32}) && slices.Equal(a.F64, b.F64) && slices.Equal(a.I64, b.I64)
 }

@@ -77,14 +77,46 @@ func zeroGradientStaysFinite(t testing.TB, s subject) {
 		l.loss()
 		mustStep(t, o, 0.1*s.laws.LR)
 	}
+	clearGradients(points)
+	for range 20 {
+		mustStep(t, o, 0.1*s.laws.LR)
+	}
+	finite(t, points)
+}
+
+// startAtZeroStaysFinite starts where LoRA usually does, at B = 0, first without a gradient, then with one of rank 1 that is the same in
+// every step.
+func startAtZeroStaysFinite(t testing.TB, s subject) {
+	l := newLowRank(t, 17)
+	clear(l.p.B().Value.F32)
+	o := newOptimizer(t, s.newRule(), l.points(), 0.01)
+	clearGradients(l.points())
+	for range 3 {
+		mustStep(t, o, s.laws.LR)
+	}
+	finite(t, l.points())
+	for _, tensor := range l.p.Tensors() {
+		cols := tensor.Grad.Shape[1]
+		for i := range tensor.Grad.F32 {
+			tensor.Grad.F32[i] = float32(1+i/cols) / float32(1+i%cols)
+		}
+	}
+	for range 50 {
+		mustStep(t, o, 0.1*s.laws.LR)
+	}
+	finite(t, l.points())
+}
+
+func clearGradients(points []optim.Point) {
 	for _, p := range points {
 		for _, tensor := range p.Tensors() {
 			clear(tensor.Grad.F32)
 		}
 	}
-	for range 20 {
-		mustStep(t, o, 0.1*s.laws.LR)
-	}
+}
+
+func finite(t testing.TB, points []optim.Point) {
+	t.Helper()
 	for i, v := range values(points) {
 		if slices.ContainsFunc(v, func(x float32) bool { return math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) }) {
 			t.Errorf("tensor %d is not finite", i)

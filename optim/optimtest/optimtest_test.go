@@ -44,6 +44,10 @@ var faults = []struct {
 		x, g := first(p).Value.F32, first(p).Grad.F32
 		x[0] += 1e-9 * g[0] / g[0]
 	}, sgdLaws, "zero gradient after momentum stays finite"},
+	{"divides by B", func(_ *broken, p optim.Point, _ *optim.State, _ *optim.Hyper) {
+		x := p.Tensors()[0].Value.F32
+		x[0] += 1e-9 / x[0] * x[0]
+	}, sgdLaws, "start at B = 0 and repeated gradients stay finite"},
 	{"moves at rate 0", func(_ *broken, _ optim.Point, _ *optim.State, h *optim.Hyper) { h.LR += 1e-3 },
 		sgdLaws, "learning rate 0 moves nothing"},
 	{"remembers outside of its state", func(b *broken, _ optim.Point, _ *optim.State, h *optim.Hyper) {
@@ -62,6 +66,11 @@ var faults = []struct {
 		b.calls++
 		h.LR /= float64(b.calls)
 	}, sgdLaws, "frozen point is untouched"},
+	{"stops when something is frozen", func(b *broken, p optim.Point, _ *optim.State, h *optim.Hyper) {
+		if b.calls++; b.calls > 3 {
+			h.LR = 0
+		}
+	}, sgdLaws, "frozen low-rank point is untouched"},
 	{"writes gradients", func(_ *broken, p optim.Point, _ *optim.State, _ *optim.Hyper) { first(p).Grad.F32[0] = 0 },
 		sgdLaws, "gradients are only read"},
 	{"forgets decay", func(_ *broken, _ optim.Point, _ *optim.State, h *optim.Hyper) { h.WeightDecay = 0 },

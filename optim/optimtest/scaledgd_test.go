@@ -55,11 +55,12 @@ func (r *scaledGD) move(t optim.Tensor, momentum []float32, step matrix, h optim
 	}
 }
 
-// inverse of a small positive definite matrix by Gauss-Jordan elimination without pivoting.
+// inverse of a small positive semidefinite matrix by Gauss-Jordan elimination without pivoting, damped so that 0 has one.
 func inverse(m matrix) matrix {
 	n := len(m)
 	left, right := m.scaled(1), zeros(n, n)
 	for i := range n {
+		left[i][i] += 1e-9
 		right[i][i] = 1
 	}
 	for i := range n {
