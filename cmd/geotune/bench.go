@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,17 +15,61 @@ import (
 func (a *app) benchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench COMMAND",
-		Short: "Measure training steps on this machine",
+		Short: "Measure matrix products and training steps on this machine",
 		Example: `  geotune bench step --preset llama-tiny
-  geotune bench step --preset gpt2-small --threads 1 --json`,
+  geotune bench step --preset gpt2-small --threads 1 --json
+  geotune bench gemm`,
 		Long: `Random weights, random data; nothing is read or written. Rates count a multiply-add as 2 operations and come with their share of what
 the processor does at most, measured by a loop of multiply-adds in registers. Figures mean something only while nothing else keeps
 the machine busy.`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(a.benchStepCommand())
+	c.AddCommand(a.benchStepCommand(), a.benchGemmCommand())
 	return c
+}
+
+func (a *app) benchGemmCommand() *cobra.Command {
+	var o bench.GemmOptions
+	var json bool
+	c := &cobra.Command{
+		Use:   "gemm [--threads N,...] [--budget TIME] [--kind KIND,...] [--json]",
+		Short: "Measure matrix products",
+		Example: `  geotune bench gemm
+  geotune bench gemm --threads 1,2 --budget 100ms --json
+  geotune bench gemm --kind layer,lora`,
+		Long: `Squares, layers of models, the thin products of LoRA, attention and stacks of small blocks, in the layouts in which they occur: NN; NT,
+where the right operand is stored transposed, as in y = x·Wᵀ; TN, as in the gradient of a weight. Layers also with a right operand
+that was packed before, as frozen weights are, and small products beside gonum.`,
+	}
+	fs := c.Flags()
+	fs.IntSliceVar(&o.Threads, "threads", nil, "use these numbers of threads, one after the other: `N,...`; unset = 1 and all cores")
+	fs.DurationVar(&o.Budget, "budget", 250*time.Millisecond, "measure each product for `TIME`, but at least five times")
+	fs.StringSliceVar(&o.Kinds, "kind", nil, "measure products of this `KIND,...` only: "+strings.Join(bench.GemmKinds(), ", "))
+	fs.BoolVar(&json, "json", false, "print one JSON object")
+	return a.command(c, func([]string) error {
+		stop, _, done := a.watch("stopping")
+		defer done()
+		r, err := bench.Gemm(stop, o)
+		return a.benchResult(r, err, json)
+	})
+}
+
+// benchResult is what a benchmark returns.
+type benchResult interface{ WriteText(io.Writer) error }
+
+// benchResult prints a result, or tells a wrong usage from a failure.
+func (a *app) benchResult(r benchResult, err error, json bool) error {
+	var usage bench.UsageError
+	switch {
+	case errors.As(err, &usage):
+		return usageError{err}
+	case err != nil:
+		return err
+	case json:
+		return writeJSON(a.stdout, r)
+	}
+	return r.WriteText(a.stdout)
 }
 
 func (a *app) benchStepCommand() *cobra.Command {
@@ -62,21 +108,6 @@ the time by kind of kernel. LoRA sits on the attention with rank 16 and alpha 32
 		stop, _, done := a.watch("stopping")
 		defer done()
 		r, err := bench.Step(stop, o)
-		if err != nil {
-			return benchError(err)
-		}
-		if json {
-			return writeJSON(a.stdout, r)
-		}
-		return r.WriteText(a.stdout)
+		return a.benchResult(r, err, json)
 	}, "preset")
-}
-
-// benchError tells a wrong usage from a failure.
-func benchError(err error) error {
-	var usage bench.UsageError
-	if errors.As(err, &usage) {
-		return usageError{err}
-	}
-	return err
 }

@@ -31,12 +31,19 @@ func peak(threads int) float64 { return cpu.PeakGFLOPS(threads, peakTime) }
 
 // useThreads sets the number of threads, 0 for all cores, and returns it with a function that undoes the change.
 func useThreads(n int) (threads int, restore func(), err error) {
-	if n < 0 || n > 4096 {
-		return 0, nil, UsageError{fmt.Sprintf("%d threads; expected at least 1, or 0 for all cores", n)}
+	if err := checkThreads(n); err != nil {
+		return 0, nil, err
 	}
 	if n == 0 {
 		n = runtime.NumCPU()
 	}
 	before := runtime.GOMAXPROCS(n)
 	return n, func() { runtime.GOMAXPROCS(before) }, nil
+}
+
+func checkThreads(n int) error {
+	if n < 0 || n > 4096 {
+		return UsageError{fmt.Sprintf("%d threads; expected at least 1, or 0 for all cores", n)}
+	}
+	return nil
 }

@@ -5,54 +5,28 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/geotune/geotune/internal/gemmcases"
 )
 
-// gemmCase is a product of the lists that rival libraries are measured on: NN = a (m,k) times b (k,n), NT = b stored (n,k), as in
-// y = x Wᵀ, TN = a stored (k,m), as in a weight gradient.
-type gemmCase struct {
-	kind           string
-	batch, m, k, n int
-	layout         string
-}
-
-func gemmCases() []gemmCase {
-	var cases []gemmCase
-	for _, n := range []int{64, 128, 256, 512, 1024, 2048} {
-		cases = append(cases, gemmCase{"square", 1, n, n, n, "NN"})
-	}
-	for _, l := range []string{"NN", "NT", "TN"} {
-		cases = append(cases, gemmCase{"layer", 1, 512, 2048, 2048, l})
-	}
-	cases = append(cases, gemmCase{"layer", 1, 1024, 768, 2304, "NT"}, gemmCase{"layer", 1, 1024, 768, 2304, "NN"},
-		gemmCase{"head", 1, 1024, 768, 50257, "NT"})
-	for _, d := range []int{768, 2048} {
-		cases = append(cases, gemmCase{"lora", 1, 1024, d, 16, "NT"}, gemmCase{"lora", 1, 1024, 16, d, "NT"},
-			gemmCase{"lora", 1, 16, 1024, d, "TN"}, gemmCase{"lora", 1, d, 1024, 16, "TN"})
-	}
-	cases = append(cases, gemmCase{"attention", 48, 256, 64, 256, "NT"}, gemmCase{"attention", 48, 256, 256, 64, "NN"},
-		gemmCase{"attention", 48, 256, 256, 64, "TN"}, gemmCase{"attention", 8, 1024, 32, 1024, "NT"},
-		gemmCase{"attention", 8, 1024, 1024, 32, "NN"}, gemmCase{"attention", 8, 1024, 32, 77, "NT"})
-	for _, b := range []int{8, 16, 32, 64} {
-		cases = append(cases, gemmCase{"blocks-x-tokens", 1024 / b, 1024, b, b, "NT"})
-	}
-	for _, b := range []int{8, 16, 20, 32, 40, 64} {
-		cases = append(cases, gemmCase{"blocks", 512, b, b, b, "NN"})
+// gemmCases are the products that rival libraries are measured on, and some of generation.
+func gemmCases() []gemmcases.Case {
+	cases := gemmcases.All()
+	add := func(kind string, m, k, n int, layouts ...string) {
+		for _, l := range layouts {
+			cases = append(cases, gemmcases.Case{Kind: kind, Batch: 1, M: m, K: k, N: n, Layout: l})
+		}
 	}
 	for _, m := range []int{1, 2, 4, 8} {
-		cases = append(cases, gemmCase{"decode", 1, m, 2048, 2048, "NT"}, gemmCase{"decode", 1, m, 2048, 2048, "NN"})
+		add("decode", m, 2048, 2048, "NT", "NN")
 	}
-	return append(cases, gemmCase{"vector", 1, 2048, 2048, 1, "NN"}, gemmCase{"layer", 1, 128, 768, 3072, "NN"}, gemmCase{"layer", 1, 128, 768, 3072, "NT"})
+	add("vector", 2048, 2048, 1, "NN")
+	add("layer", 128, 768, 3072, "NN", "NT")
+	return cases
 }
 
-func (g gemmCase) String() string {
-	return fmt.Sprintf("%s/%dx%dx%dx%d/%s", g.kind, g.batch, g.m, g.k, g.n, g.layout)
-}
-
-func (g gemmCase) flops() float64 {
-	return 2 * float64(g.batch) * float64(g.m) * float64(g.k) * float64(g.n)
-}
-
-func (g gemmCase) operands() (a, b, c Mat) {
+// operands returns random a and b, and c.
+func operands(g gemmcases.Case) (a, b, c Mat) {
 	r := rand.New(rand.NewPCG(1, 1))
 	data := func(n int) []float32 {
 		x := make([]float32, n)
@@ -61,14 +35,14 @@ func (g gemmCase) operands() (a, b, c Mat) {
 		}
 		return x
 	}
-	a, b = Dense(data(g.batch*g.m*g.k), g.m, g.k), Dense(data(g.batch*g.k*g.n), g.k, g.n)
-	if g.layout == "TN" {
-		a = Dense(a.Data, g.k, g.m).T()
+	a, b = Dense(data(g.Batch*g.M*g.K), g.M, g.K), Dense(data(g.Batch*g.K*g.N), g.K, g.N)
+	if g.Layout == "TN" {
+		a = Dense(a.Data, g.K, g.M).T()
 	}
-	if g.layout == "NT" {
-		b = Dense(b.Data, g.n, g.k).T()
+	if g.Layout == "NT" {
+		b = Dense(b.Data, g.N, g.K).T()
 	}
-	return a, b, Dense(make([]float32, g.batch*g.m*g.n), g.m, g.n)
+	return a, b, Dense(make([]float32, g.Batch*g.M*g.N), g.M, g.N)
 }
 
 // measure runs f as often as b asks for and reports the rate, and that of the best run, which other load on the machine disturbs less.
@@ -87,8 +61,8 @@ func measure(b *testing.B, flops float64, f func()) {
 func BenchmarkGemm(b *testing.B) {
 	for _, g := range gemmCases() {
 		b.Run(g.String(), func(b *testing.B) {
-			x, y, z := g.operands()
-			measure(b, g.flops(), func() { GemmBatch(g.batch, 1, x, y, 0, z, g.m*g.k, g.k*g.n, g.m*g.n) })
+			x, y, z := operands(g)
+			measure(b, g.Operations(), func() { GemmBatch(g.Batch, 1, x, y, 0, z, g.M*g.K, g.K*g.N, g.M*g.N) })
 		})
 	}
 }
@@ -96,18 +70,18 @@ func BenchmarkGemm(b *testing.B) {
 // BenchmarkGemmPacked multiplies by weights that were packed before, in float32 and in bfloat16.
 func BenchmarkGemmPacked(b *testing.B) {
 	for _, g := range gemmCases() {
-		if g.batch > 1 || g.layout != "NT" {
+		if g.Batch > 1 || g.Layout != "NT" {
 			continue
 		}
-		x, y, z := g.operands()
-		w := Weights{F32: y.Data, Rows: g.n, Cols: g.k}
-		low := Weights{BF16: make([]uint16, len(y.Data)), Rows: g.n, Cols: g.k}
+		x, y, z := operands(g)
+		w := Weights{F32: y.Data, Rows: g.N, Cols: g.K}
+		low := Weights{BF16: make([]uint16, len(y.Data)), Rows: g.N, Cols: g.K}
 		for i, v := range y.Data {
 			low.BF16[i] = F32ToBF16(v)
 		}
 		for _, p := range []*PackedB{PackB(w, true), PackB(low, true)} {
 			b.Run(fmt.Sprintf("%dMiB/", p.Bytes()>>20)+g.String(), func(b *testing.B) {
-				measure(b, g.flops(), func() { GemmPacked(1, x, p, 0, z) })
+				measure(b, g.Operations(), func() { GemmPacked(1, x, p, 0, z) })
 			})
 		}
 	}

@@ -3,6 +3,7 @@
 package cpu
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -64,7 +65,7 @@ func TestGemmStaysInsideItsOperands(t *testing.T) {
 		}
 		r := rand.New(rand.NewPCG(41, 42))
 		var m, n, k, form int
-		defer onFault(t, func() string { return gemmCase{m: m, k: k, n: n, batch: form}.String() })()
+		defer onFault(t, func() string { return fmt.Sprintf("%dx%dx%d, form %d", m, k, n, form) })()
 		for m = 1; m <= most; m++ {
 			for n = 1; n <= most; n++ {
 				for k = 1; k <= most; k++ {
@@ -98,7 +99,7 @@ func TestPackingLargeOperandsStaysInsideThem(t *testing.T) {
 		ga, gb, gc := newGuarded(t, most), newGuarded(t, most), newGuarded(t, most)
 		r := rand.New(rand.NewPCG(43, 44))
 		var m, n, k int
-		defer onFault(t, func() string { return gemmCase{m: m, k: k, n: n}.String() })()
+		defer onFault(t, func() string { return fmt.Sprintf("%dx%dx%d", m, k, n) })()
 		for range 16 {
 			m, n, k = 30+r.IntN(60), 65+r.IntN(25), 200+r.IntN(1000)
 			for form := range 8 {
@@ -124,7 +125,7 @@ func TestVectorFunctionsStayInsideTheirOperands(t *testing.T) {
 			gs[i] = newGuarded(t, 200)
 		}
 		n := 0
-		defer onFault(t, func() string { return gemmCase{n: n}.String() })()
+		defer onFault(t, func() string { return fmt.Sprintf("n = %d", n) })()
 		step := AdamW{RootCorrection2: 1, Eps: 1}
 		for n = range 200 {
 			for _, atEnd := range []bool{false, true} {
