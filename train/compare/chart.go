@@ -5,6 +5,7 @@ import (
 	"html"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -179,7 +180,7 @@ func (l *line) draw(b *strings.Builder, x, y scale, clip string, c *chart) {
 
 // dot draws a point; one that is above the picture becomes a triangle at its top.
 func (l *line) dot(b *strings.Builder, m mark, px float64, y scale, c *chart) {
-	title := fmt.Sprintf("%s, %s %s: loss %.4f", l.name, c.xUnit, rateText(math.Round(m.x*1e6)/1e6), m.y)
+	title := fmt.Sprintf("%s, %s %s: loss %.4f", l.name, c.xUnit, strconv.FormatFloat(m.x, 'g', 6, 64), m.y)
 	if m.lo < m.hi {
 		title += fmt.Sprintf(" (%.4f to %.4f)", m.lo, m.hi)
 	}

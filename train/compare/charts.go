@@ -124,7 +124,7 @@ func (r *Results) rateChart() chart {
 		l := line{name: v.Name, color: r.color(v.Name), strong: v.Baseline}
 		for _, rate := range v.Rates {
 			if rate.Loss == nil || rate.Diverged > 0 {
-				l.lost = append(l.lost, mark{x: rate.LR, note: fmt.Sprintf("lr %s: diverged at step %d", rateText(rate.LR), rate.DivergedAt)})
+				l.lost = append(l.lost, mark{x: rate.LR, note: fmt.Sprintf("lr %s: diverged at step %d", shortRate(rate.LR), rate.DivergedAt)})
 				continue
 			}
 			m := mark{x: rate.LR, y: rate.Loss.Mean, lo: rate.Loss.Min, hi: rate.Loss.Max}

@@ -70,7 +70,7 @@ func (r *Results) WriteHTML(w io.Writer) error {
 		p.Settings = append(p.Settings, s)
 	}
 	for _, o := range r.Runs {
-		run := pageRun{Variant: o.Variant, LR: rateText(o.LR), Seed: fmt.Sprint(o.Seed), Steps: fmt.Sprint(o.Steps), Best: missing, Final: fmt.Sprintf("diverged at step %d", o.DivergedAt)}
+		run := pageRun{Variant: o.Variant, LR: shortRate(o.LR), Seed: fmt.Sprint(o.Seed), Steps: fmt.Sprint(o.Steps), Best: missing, Final: fmt.Sprintf("diverged at step %d", o.DivergedAt)}
 		if !o.Diverged {
 			run.Best, run.Final = fmt.Sprintf("%.4f", o.Best()), fmt.Sprintf("%.4f", o.Final())
 		}
@@ -100,11 +100,11 @@ func (r *Results) summary() string {
 func (r Rate) String() string {
 	switch {
 	case r.Diverged > 0:
-		return fmt.Sprintf("%s: diverged at step %d", rateText(r.LR), r.DivergedAt)
+		return fmt.Sprintf("%s: diverged at step %d", shortRate(r.LR), r.DivergedAt)
 	case r.Loss == nil:
-		return rateText(r.LR)
+		return shortRate(r.LR)
 	}
-	return fmt.Sprintf("%s: %.4f", rateText(r.LR), r.Loss.Mean)
+	return fmt.Sprintf("%s: %.4f", shortRate(r.LR), r.Loss.Mean)
 }
 
 // pageRows returns the table's cells, the best of those columns marked in which one can be best.

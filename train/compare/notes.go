@@ -63,11 +63,11 @@ func notes(r *Results) []string {
 			add("%s diverged at every learning rate of its grid, first at step %d.", row.Name, earliest(row.Rates))
 			continue
 		case row.Edge == EdgeLow:
-			add("%s is best at the lowest learning rate of its grid, %s: a lower one may be better.", row.Name, rateText(row.LR))
+			add("%s is best at the lowest learning rate of its grid, %s: a lower one may be better.", row.Name, shortRate(row.LR))
 		case row.Edge == EdgeHigh:
-			add("%s is best at the highest learning rate of its grid, %s: a higher one may be better.", row.Name, rateText(row.LR))
+			add("%s is best at the highest learning rate of its grid, %s: a higher one may be better.", row.Name, shortRate(row.LR))
 		case len(row.Rates) == 1:
-			add("%s was not tuned; it has one learning rate, %s.", row.Name, rateText(row.LR))
+			add("%s was not tuned; it has one learning rate, %s.", row.Name, shortRate(row.LR))
 		}
 		if row.Diverged > 0 {
 			add("%s diverged with %d of %s at the chosen learning rate; its figures leave these out.", row.Name, row.Diverged, counted(len(r.Setup.Seeds), "seed"))

@@ -146,8 +146,9 @@ func (p *Plan) describe(j job) string {
 	return fmt.Sprintf("%s lr %s seed %d", p.variants[j.variant].Name, rateText(p.lr(j)), p.seeds[j.seed])
 }
 
-// rateText writes a learning rate for tables and folders.
-func rateText(lr float64) string { return strconv.FormatFloat(lr, 'g', -1, 64) }
+// rateText writes a learning rate exactly, shortRate for people.
+func rateText(lr float64) string  { return strconv.FormatFloat(lr, 'g', -1, 64) }
+func shortRate(lr float64) string { return strconv.FormatFloat(lr, 'g', 4, 64) }
 
 // dir returns the folder of a run.
 func (p *Plan) dir(j job) string {

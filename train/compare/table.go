@@ -64,7 +64,7 @@ func lrCell(r *Row) string {
 		return "diverged"
 	}
 	mark := map[string]string{EdgeLow: "<", EdgeHigh: ">"}[r.Edge]
-	return fmt.Sprintf("%s%s of %d", mark, rateText(r.LR), len(r.Rates))
+	return fmt.Sprintf("%s%s of %d", mark, shortRate(r.LR), len(r.Rates))
 }
 
 func lossCell(s *Stat) string {
