@@ -19,12 +19,12 @@ func (r *Results) figures() []figure {
 	if len(r.Setup.Seeds) > 1 {
 		band = " The band spans the lowest and highest of the seeds."
 	}
-	steps := func(*Row) (float64, bool) { return 1, true }
-	seconds := func(v *Row) (float64, bool) {
+	steps := func(*Row) (from, unit float64) { return 0, 1 }
+	seconds := func(v *Row) (from, unit float64) {
 		if v.StepSeconds == nil {
-			return 0, false
+			return 0, 0
 		}
-		return *v.StepSeconds, true
+		return v.StartSeconds, *v.StepSeconds
 	}
 	whole := chart{name: "held-out loss", xLabel: "training step", yLabel: "held-out loss (nats)", xUnit: "step"}
 	whole.lines, whole.ceiling = r.curves(steps), r.ceiling()
@@ -38,7 +38,7 @@ func (r *Results) figures() []figure {
 	timed := whole
 	timed.name, timed.xLabel, timed.xUnit, timed.lines = "held-out loss over time", "training time (s)", "second", r.curves(seconds)
 	if len(timed.lines) > 0 {
-		out = append(out, figure{"Held-out loss over time", "Steps times the time of a step alone on the machine, without evaluations.", timed})
+		out = append(out, figure{"Held-out loss over time", "Steps times the time of a step alone on the machine, without evaluations, after what an initialisation from the gradient takes.", timed})
 	}
 	if tuned(r.Variants) {
 		out = append(out, figure{"Sensitivity to the learning rate", r.rateCaption(), r.rateChart()})
@@ -56,18 +56,19 @@ func (r *Results) color(name string) int {
 	return slices.Index(names, name)
 }
 
-// curves returns the loss of each variant over x, which is the step times the variant's unit; variants without a unit are left out.
-func (r *Results) curves(unit func(*Row) (float64, bool)) []line {
+// curves returns the loss of each variant over x, which is the step times the variant's unit, from some point on; variants without a
+// unit are left out.
+func (r *Results) curves(axis func(*Row) (from, unit float64)) []line {
 	var lines []line
 	for i := range r.Variants {
 		v := &r.Variants[i]
-		u, ok := unit(v)
-		if !ok || len(v.Curve) == 0 {
+		from, unit := axis(v)
+		if unit == 0 || len(v.Curve) == 0 {
 			continue
 		}
 		l := line{name: v.Name, color: r.color(v.Name), strong: v.Baseline}
 		for _, p := range v.Curve {
-			l.points = append(l.points, mark{x: u * float64(p.Step), y: p.Mean, lo: p.Min, hi: p.Max})
+			l.points = append(l.points, mark{x: from + unit*float64(p.Step), y: p.Mean, lo: p.Min, hi: p.Max})
 		}
 		lines = append(lines, l)
 	}

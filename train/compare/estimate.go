@@ -78,7 +78,7 @@ func (p *Plan) estimate(ctx context.Context, r *run.Run, steps int) (time.Durati
 		return 0, err
 	}
 	var step time.Duration
-	for _, m := range measured {
+	for _, m := range measured.Steps {
 		step += m.Duration / estimateSteps
 	}
 	eval, err := r.MeasureEvaluation()
@@ -86,5 +86,5 @@ func (p *Plan) estimate(ctx context.Context, r *run.Run, steps int) (time.Durati
 		return 0, err
 	}
 	evals := 1 + (steps+p.base.Train.EvalEvery-1)/p.base.Train.EvalEvery
-	return time.Duration(steps)*step + time.Duration(evals)*eval, nil
+	return measured.Start + time.Duration(steps)*step + time.Duration(evals)*eval, nil
 }

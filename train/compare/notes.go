@@ -69,6 +69,9 @@ func notes(r *Results) []string {
 		case len(row.Rates) == 1:
 			add("%s was not tuned; it has one learning rate, %s.", row.Name, shortRate(row.LR))
 		}
+		if row.StartSeconds > 0 {
+			add("%s starts from the gradient, which takes %s; times to the baseline's loss include it.", row.Name, milliseconds(row.StartSeconds))
+		}
 		if row.Diverged > 0 {
 			add("%s diverged with %d of %s at the chosen learning rate; its figures leave these out.", row.Name, row.Diverged, counted(len(r.Setup.Seeds), "seed"))
 		}

@@ -98,15 +98,17 @@ type Row struct {
 	// Against is the lowest loss minus that of the baseline with the same seed.
 	Against *Stat `json:"best_loss_minus_baseline"`
 	// ToBaseline is the step of the first evaluation at which the loss was at most the lowest of the baseline with the same seed, over
-	// the seeds where that happened. SecondsToBaseline is its mean times StepSeconds.
+	// the seeds where that happened. SecondsToBaseline is its mean times StepSeconds, after StartSeconds.
 	ToBaseline        *Stat    `json:"steps_to_baseline"`
 	SecondsToBaseline *float64 `json:"seconds_to_baseline"`
 	// StepSeconds is the time of a step while nothing else runs; OptimizerShare is the optimizer's part of it.
 	StepSeconds    *float64 `json:"step_s"`
 	OptimizerShare *float64 `json:"optimizer_share"`
-	StateBytes     int64    `json:"state_bytes"`
-	Trained        int      `json:"trained"`
-	Curve          []Point  `json:"curve"`
+	// StartSeconds is the time of an initialisation from the gradient.
+	StartSeconds float64 `json:"start_s"`
+	StateBytes   int64   `json:"state_bytes"`
+	Trained      int     `json:"trained"`
+	Curve        []Point `json:"curve"`
 }
 
 // Rate is what the tuning found about a learning rate.

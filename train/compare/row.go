@@ -22,9 +22,9 @@ func (q *queue) row(v int, t *Timing) Row {
 	q.losses(v, &row)
 	if t != nil {
 		share := t.OptimizerSeconds / t.StepSeconds
-		row.StepSeconds, row.OptimizerShare = &t.StepSeconds, &share
+		row.StepSeconds, row.OptimizerShare, row.StartSeconds = &t.StepSeconds, &share, t.StartSeconds
 		if row.ToBaseline != nil {
-			seconds := row.ToBaseline.Mean * t.StepSeconds
+			seconds := t.StartSeconds + row.ToBaseline.Mean*t.StepSeconds
 			row.SecondsToBaseline = &seconds
 		}
 	}

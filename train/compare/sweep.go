@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/geotune/geotune/internal/atomicfile"
@@ -44,6 +45,7 @@ type sweep struct {
 	changed *sync.Cond // a run has ended
 	running int
 	data    string // fingerprint of the data
+	warned  map[string]bool
 	failed  error
 }
 
@@ -53,7 +55,7 @@ func (p *Plan) Run(finish, stop context.Context, o Options) (*Results, error) {
 	if o.Log == nil || o.Quiet {
 		o.Log = io.Discard
 	}
-	s := &sweep{queue: newQueue(p), o: o}
+	s := &sweep{queue: newQueue(p), o: o, warned: map[string]bool{}}
 	s.changed = sync.NewCond(&s.mu)
 	if err := s.recognise(); err != nil {
 		return nil, err
@@ -219,7 +221,10 @@ func (s *sweep) train(finish, stop context.Context, j job) (o *Outcome, err erro
 	}
 	name := s.describe(j)
 	var steps int
-	r, err := run.Open(cfg, run.Options{Resume: true, Observe: func(m train.StepMetrics) { s.progress.step(name, m, steps) }})
+	r, err := run.Open(cfg, run.Options{
+		Resume: true, Observe: func(m train.StepMetrics) { s.progress.step(name, m, steps) },
+		Log: warnings(func(text string) { s.warn(j, text) }), Quiet: true,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -242,4 +247,27 @@ func (s *sweep) train(finish, stop context.Context, j job) (o *Outcome, err erro
 		return nil, err
 	}
 	return o, o.save(cfg.Out)
+}
+
+// warnings passes on the warnings among the lines that a run logs.
+type warnings func(text string)
+
+func (f warnings) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		if text, ok := strings.CutPrefix(line, "warning: "); ok {
+			f(strings.TrimSpace(text))
+		}
+	}
+	return len(p), nil
+}
+
+// warn shows what a run warns of, once for all seeds.
+func (s *sweep) warn(j job, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := fmt.Sprintf("%s lr %s", s.variants[j.variant].Name, rateText(s.lr(j)))
+	if key := name + text; !s.warned[key] {
+		s.warned[key] = true
+		s.progress.note("warning: %s: %s", name, text)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -151,6 +152,30 @@ func TestADivergedRunIsAResult(t *testing.T) {
 		if err := r.WriteHTML(io.Discard); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestInitialisationsAreVariantsToo compares the default start with one from the gradient, whose time counts and whose warnings are shown.
+func TestInitialisationsAreVariantsToo(t *testing.T) {
+	var log bytes.Buffer
+	r, err := carryOut(t, t.Context(), Options{Log: &log}, "out="+filepath.Join(t.TempDir(), "out"), "seeds=[1]", "tune.seeds=0", "lr=[0.05]",
+		"set.optimizer={name: riemannion}", "variants=[{name: zero}, {name: loi, set: {adapter.init.name: loi}}]", "baseline=zero")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range r.Variants {
+		if started := v.StartSeconds > 0; started != (v.Name == "loi") {
+			t.Errorf("%s took %v s to start", v.Name, v.StartSeconds)
+		}
+		if v.SecondsToBaseline != nil && math.Abs(*v.SecondsToBaseline-v.StartSeconds-v.ToBaseline.Mean**v.StepSeconds) > 1e-9 {
+			t.Errorf("%+v", v)
+		}
+	}
+	if text := log.String(); strings.Count(text, "warning: loi lr 0.05: the first 10 steps are") != 1 {
+		t.Errorf("log:\n%s", text)
+	}
+	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "loi starts from the gradient, which takes") {
+		t.Errorf("notes:\n%s", notes)
 	}
 }
 

@@ -24,6 +24,8 @@ type Timing struct {
 	// StepSeconds is the time of a step, OptimizerSeconds the part of it inside the optimizer.
 	StepSeconds      float64 `json:"step_s"`
 	OptimizerSeconds float64 `json:"optimizer_s"`
+	// StartSeconds is the time of an initialisation from the gradient, before the first step.
+	StartSeconds float64 `json:"start_s"`
 }
 
 // time measures the variants one after the other; those that were measured before, by the same config and threads, are not measured
@@ -89,13 +91,14 @@ func (t *Timing) measure(ctx context.Context, cfg *train.Config) error {
 		return err
 	}
 	defer r.Close() // read only
-	steps, err := r.Measure(ctx, t.Steps)
+	measured, err := r.Measure(ctx, t.Steps)
 	if err != nil {
 		return err
 	}
-	for _, m := range steps {
-		t.StepSeconds += m.Duration.Seconds() / float64(len(steps))
-		t.OptimizerSeconds += m.Optimizer.Seconds() / float64(len(steps))
+	t.StartSeconds = measured.Start.Seconds()
+	for _, m := range measured.Steps {
+		t.StepSeconds += m.Duration.Seconds() / float64(t.Steps)
+		t.OptimizerSeconds += m.Optimizer.Seconds() / float64(t.Steps)
 	}
 	return nil
 }

@@ -10,21 +10,35 @@ import (
 // measurePasses is how often Measure goes over its steps. The first pass compiles programs and warms caches and does not count.
 const measurePasses = 4
 
-// Measure tells how long the first steps of a run take. It trains on their batches four times and returns, for each step, the
-// fastest of the last three. Nothing is written, and the run is not to be trained afterwards. The figures mean something only while nothing
-// else keeps the machine busy.
-func (r *Run) Measure(ctx context.Context, steps int) ([]train.StepMetrics, error) {
+// Measured is what Measure found.
+type Measured struct {
+	// Start is the time of an initialisation that needs the gradient, 0 for others.
+	Start time.Duration
+	// Steps are the fastest measurements of each step.
+	Steps []train.StepMetrics
+}
+
+// Measure tells how long the first steps of a run take. It trains on their batches four times; of the last three, the fastest counts
+// for each step. Nothing is written, and the run is not to be trained afterwards. The figures mean something only while nothing else
+// keeps the machine busy.
+func (r *Run) Measure(ctx context.Context, steps int) (*Measured, error) {
 	o, err := r.options()
 	if err != nil {
 		return nil, err
 	}
+	if err := r.fromGradient(); err != nil {
+		return nil, err
+	}
+	measured := &Measured{Steps: make([]train.StepMetrics, steps)}
+	if r.begun != nil {
+		measured.Start = time.Duration(r.begun.Seconds * float64(time.Second))
+	}
 	o.Steps, o.EvalEvery, o.SaveEvery, o.Patience = steps, 0, 0, 0
-	fastest := make([]train.StepMetrics, steps)
 	var pass int
 	t := train.NewTrainer(r.task, r.opt, r.adapter.Points(), o, train.Hooks{
 		Save: func(train.State) error { return nil },
 		Step: func(m train.StepMetrics) error {
-			if f := &fastest[m.Step-1]; pass == 1 || pass > 1 && m.Duration < f.Duration {
+			if f := &measured.Steps[m.Step-1]; pass == 1 || pass > 1 && m.Duration < f.Duration {
 				*f = m
 			}
 			return nil
@@ -41,7 +55,7 @@ func (r *Run) Measure(ctx context.Context, steps int) ([]train.StepMetrics, erro
 			return nil, err
 		}
 	}
-	return fastest, nil
+	return measured, nil
 }
 
 // MeasureEvaluation tells how long one evaluation takes; 0 without held-out data.

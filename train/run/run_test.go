@@ -228,17 +228,17 @@ func TestMeasuringTimesTheFirstStepsAndWritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	steps, err := r.Measure(t.Context(), 3)
+	measured, err := r.Measure(t.Context(), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, m := range steps {
+	for i, m := range measured.Steps {
 		if m.Step != i+1 || m.Items == 0 || m.Optimizer <= 0 || m.Duration <= m.Optimizer {
 			t.Errorf("step %d: %+v", i+1, m)
 		}
 	}
-	if d, err := r.MeasureEvaluation(); err != nil || d <= 0 || len(steps) != 3 {
-		t.Errorf("%d steps, evaluation %v, %v", len(steps), d, err)
+	if d, err := r.MeasureEvaluation(); err != nil || d <= 0 || len(measured.Steps) != 3 || measured.Start != 0 {
+		t.Errorf("%+v, evaluation %v, %v", measured, d, err)
 	}
 	if f := r.Facts(); f.Steps != 6 || f.Trained == 0 || f.StateBytes < 8*int64(f.Trained) || len(f.Fingerprint) != 64 {
 		t.Errorf("facts %+v", f)

@@ -26,7 +26,7 @@ type begun struct {
 
 // start makes the adapter ready for its first step, or for the next one in a run that goes on.
 func (r *Run) start(resumed bool) error {
-	steps := []func() error{r.fromGradient, r.checkFirstSteps, r.saveBase}
+	steps := []func() error{r.fromGradient, r.writeBegun, r.checkFirstSteps, r.saveBase}
 	if resumed {
 		steps = []func() error{r.readBegun, r.saveBase}
 	}
@@ -70,7 +70,7 @@ func (r *Run) fromGradient() error {
 	}
 	r.begun = &begun{found, len(batches), targets, time.Since(began).Seconds()}
 	fmt.Fprint(r.o.Log, r.begun.String())
-	return r.writeBegun()
+	return nil
 }
 
 // firstBatches returns the first micro-batches of the run's data, at most one epoch, and their targets.
@@ -92,6 +92,9 @@ func (r *Run) firstBatches(n int) (batches []*text.Batch, targets int, err error
 }
 
 func (r *Run) writeBegun() error {
+	if r.begun == nil {
+		return nil
+	}
 	return atomicfile.WriteFile(r.out(startFile), func(w io.Writer) error {
 		text, err := json.MarshalIndent(r.begun, "", "  ")
 		if err == nil {
