@@ -39,6 +39,8 @@ type GemmRun struct {
 	Threads    int        `json:"threads"`
 	PeakGFLOPS float64    `json:"peak_gflops"` // rate of multiply-adds in registers
 	Cases      []GemmCase `json:"cases"`
+	// Others is how many cores other programs kept busy meanwhile; the figures mean little unless it is near 0.
+	Others *float64 `json:"others_busy_cores,omitempty"`
 }
 
 // GemmCase holds the rates of one product.
@@ -124,6 +126,7 @@ func gemmRun(ctx context.Context, n int, budget time.Duration, cases []gemmcases
 		return GemmRun{}, err
 	}
 	defer restore()
+	start := busyNow()
 	run := GemmRun{Threads: threads, PeakGFLOPS: rounded(peak(threads), 1)}
 	for _, c := range cases {
 		p := newProduct(c)
@@ -139,6 +142,7 @@ func gemmRun(ctx context.Context, n int, budget time.Duration, cases []gemmcases
 		}
 		run.Cases = append(run.Cases, m)
 	}
+	run.Others = start.others()
 	return run, nil
 }
 

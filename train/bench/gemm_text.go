@@ -10,7 +10,7 @@ import (
 func (r *GemmResult) WriteText(w io.Writer) error {
 	fmt.Fprintf(w, "%v; GFLOP/s by the median time (best), share of the peak; packed: the right operand was packed before\n", r.Machine)
 	for _, run := range r.Runs {
-		fmt.Fprintf(w, "\n%d threads, peak %.1f GFLOP/s\n", run.Threads, run.PeakGFLOPS)
+		fmt.Fprintf(w, "\n%d threads, peak %.1f GFLOP/s%s\n", run.Threads, run.PeakGFLOPS, run.others())
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(t, "product\tbatch\tm\tk\tn\t\tGFLOP/s\tpeak\tpacked\tbfloat16\tgonum\n")
 		for _, c := range run.Cases {
@@ -37,4 +37,11 @@ func (c *GemmCase) vsGonum() string {
 		return ""
 	}
 	return fmt.Sprintf("%.1f×", c.VsGonum)
+}
+
+func (r *GemmRun) others() string {
+	if r.Others == nil {
+		return ""
+	}
+	return fmt.Sprintf("; %.2f cores busy with other programs", *r.Others)
 }

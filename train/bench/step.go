@@ -60,7 +60,9 @@ type StepResult struct {
 	PeakRSS    float64 `json:"peak_rss_mib"`
 	LossFirst  float64 `json:"loss_first"`
 	LossLast   float64 `json:"loss_last"`
-	Machine    Machine `json:"machine"`
+	// Others is how many cores other programs kept busy during the steps; the figures mean little unless it is near 0.
+	Others  *float64 `json:"others_busy_cores,omitempty"`
+	Machine Machine  `json:"machine"`
 }
 
 // Shape holds the sizes of a model and its batch.
@@ -120,6 +122,9 @@ type clock struct {
 	passes        map[pass]*time.Duration // of the measured steps
 	half          [2]time.Duration        // kernels of the step being run, forward and backward
 
+	started busy     // when the first measured step began
+	others  *float64 // cores that other programs kept busy since
+
 	total, optimizer, forward, backward, other []time.Duration
 	first, last                                float64
 }
@@ -131,7 +136,7 @@ type pass struct {
 }
 
 func newClock(o StepOptions) *clock {
-	return &clock{steps: o.Steps, warmup: o.Warmup, step: 1, passes: map[pass]*time.Duration{}}
+	return &clock{steps: o.Steps, warmup: o.Warmup, step: 1, passes: map[pass]*time.Duration{}, started: busyNow()}
 }
 
 // run trains.
@@ -179,6 +184,12 @@ func (c *clock) stepped(m train.StepMetrics) error {
 		c.backward = append(c.backward, c.half[1])
 		c.other = append(c.other, m.Duration-m.Optimizer-c.half[0]-c.half[1])
 	}
+	switch m.Step {
+	case c.warmup:
+		c.started = busyNow()
+	case c.warmup + c.steps:
+		c.others = c.started.others()
+	}
 	c.half, c.step = [2]time.Duration{}, m.Step+1
 	return nil
 }
@@ -190,6 +201,7 @@ func (c *clock) report(r *StepResult) {
 	r.OptimizerMS, r.Other = timesOf(c.optimizer).Median, timesOf(c.other).Median
 	all := sum(c.total)
 	r.OptimizerShare = rounded(float64(sum(c.optimizer))/float64(all), 5)
+	r.Others = c.others
 	r.LossFirst, r.LossLast = rounded(c.first, 4), rounded(c.last, 4)
 	n := time.Duration(len(c.total))
 	kinds := map[string]*KernelTime{}

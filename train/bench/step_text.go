@@ -17,7 +17,11 @@ func (r *StepResult) WriteText(w io.Writer) error {
 	fmt.Fprintf(w, "step     %.1f ms median, %.1f to %.1f over %d; %.1f tokens/s\n", r.Step.Median, r.Step.Min, r.Step.Max, r.Step.N, r.TokensPerS)
 	fmt.Fprintf(w, "rate     %.1f GFLOP/s, best %.1f, for %.3f GFLOP a step; %.1f %% of the peak of %.1f\n",
 		r.GFLOPS, r.GFLOPSBest, r.GFLOPStep, 100*r.ShareOfPeak, r.PeakGFLOPS)
-	fmt.Fprintf(w, "memory   %.1f MiB at most\n\n", r.PeakRSS)
+	fmt.Fprintf(w, "memory   %.1f MiB at most\n", r.PeakRSS)
+	if r.Others != nil {
+		fmt.Fprintf(w, "others   %.2f cores busy with other programs\n", *r.Others)
+	}
+	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "ms a step\tforward\tbackward\tshare\t\n")
 	for _, k := range r.ByKernel {
