@@ -32,7 +32,6 @@ type runProgress struct {
 	name  string
 	began time.Time
 	step  int
-	loss  float64
 }
 
 func newProgress(w io.Writer, terminal bool, left int) *progress {
@@ -53,7 +52,7 @@ func (p *progress) step(name string, m train.StepMetrics, of int) {
 	p.steps++
 	p.perRun = of
 	if r := p.find(name); r != nil {
-		r.step, r.loss = m.Step, m.Loss
+		r.step = m.Step
 	}
 	p.draw()
 }
@@ -98,18 +97,29 @@ func (p *progress) eta() string {
 	return "; left " + short(time.Duration(max(0, steps))*perStep)
 }
 
+// lineWidth bounds the redrawn line: one that a narrow terminal breaks in two could not be taken away again.
+const lineWidth = 79
+
 // draw shows the runs in progress on a terminal.
 func (p *progress) draw() {
 	now := p.now()
-	if !p.terminal || now.Sub(p.lastDraw) < 100*time.Millisecond {
+	if !p.terminal || len(p.running) == 0 || now.Sub(p.lastDraw) < 100*time.Millisecond {
 		return
 	}
 	p.lastDraw = now
 	var runs []string
 	for _, r := range p.running {
-		runs = append(runs, fmt.Sprintf("%s step %d/%d loss %.3f", r.name, r.step, p.perRun, r.loss))
+		at := "starts"
+		if r.step > 0 {
+			at = fmt.Sprintf("step %d/%d", r.step, p.perRun)
+		}
+		runs = append(runs, r.name+" "+at)
 	}
-	fmt.Fprintf(p.w, "\r\x1b[K%d of %d runs left  %s%s", p.left, p.total, strings.Join(runs, " | "), p.eta())
+	line := []rune(fmt.Sprintf("%d/%d runs%s: %s", p.total-p.left, p.total, p.eta(), strings.Join(runs, " | ")))
+	if len(line) > lineWidth {
+		line = append(line[:lineWidth-1], '…')
+	}
+	fmt.Fprintf(p.w, "\r\x1b[K%s", string(line))
 	p.drawn = true
 }
 

@@ -24,11 +24,13 @@ func TestProgressOnATerminalRedrawsALine(t *testing.T) {
 	p.ended("a", &Outcome{Evals: []Eval{{0, 4}, {1, 2}, {2, 2.25}}}, 1)
 	tick(time.Second)
 	p.note("timed")
+	p.started(strings.Repeat("b", 100))
 	p.close()
-	want := "\r\x1b[K2 of 2 runs left  a step 0/0 loss 0.000" +
-		"\r\x1b[K2 of 2 runs left  a step 1/2 loss 3.000; left 15s" +
+	want := "\r\x1b[K0/2 runs: a starts" +
+		"\r\x1b[K0/2 runs; left 15s: a step 1/2" +
 		"\r\x1b[Krun 1/2  a: held-out loss 2.2500, best 2.0000, 4.0s; left 5.0s\n" +
-		"timed\n"
+		"timed\n" +
+		"\r\x1b[K1/2 runs; left 6.0s: " + strings.Repeat("b", 57) + "…\r\x1b[K"
 	if b.String() != want {
 		t.Errorf("found\n%q\nwant\n%q", b.String(), want)
 	}
