@@ -45,9 +45,9 @@ var conformance = map[string][]variant{
 		{"dampened", edit(func(r *optim.SGD) { r.Momentum, r.Dampening = 0.5, 0.3 }), at(0.5, l2)},
 	},
 	"riemannion": {
-		{laws: at(0.05, both)},
-		{"nesterov", edit(func(r *optim.Riemannion) { r.Nesterov = true }), at(0.05, both)},
-		{"no momentum", edit(func(r *optim.Riemannion) { r.Momentum = 0 }), at(0.05, both)},
+		{"", restRatio(1), at(0.05, both)},
+		{"nesterov", edit(func(r *optim.Riemannion) { r.Nesterov, r.Rest.LRRatio = true, 1 }), at(0.05, both)},
+		{"no momentum", edit(func(r *optim.Riemannion) { r.Momentum, r.Rest.LRRatio = 0, 1 }), at(0.05, both)},
 		{"scaled as adamw", edit(func(r *optim.Riemannion) { r.LRScaling = optim.LRScalingAdamW }), at(0.05, both)},
 	},
 	"riemann-sgd": {
@@ -61,12 +61,12 @@ var conformance = map[string][]variant{
 	},
 	"lora-pro":           {{"", restRatio(1), at(0.1, bases)}},
 	"lora-pro-thin-adam": {{laws: at(0.05, both)}},
-	"scaled-sgd":         {{"undamped", edit(func(r *optim.ScaledSGD) { r.Damping = 0 }), at(0.5, bases)}},
+	"scaled-sgd":         {{"undamped", edit(func(r *optim.ScaledSGD) { r.Damping, r.Rest.LRRatio = 0, 1 }), at(0.5, bases)}},
 	"scaled-adamw":       {{laws: at(0.05, scales)}},
 	"muon":               {{laws: at(0.05, turned)}},
-	"lora-muon":          {{laws: at(0.2, both)}},
+	"lora-muon":          {{"", restRatio(1), at(0.2, both)}},
 	"lora-rite":          {{laws: at(0.05, both)}},
-	"lora-tsd":           {{"one projection", edit(func(r *optim.LoRATSD) { r.Projections = 1 }), at(0.05, both)}},
+	"lora-tsd":           {{"one projection", edit(func(r *optim.LoRATSD) { r.Projections, r.Rest.LRRatio = 1, 1 }), at(0.05, both)}},
 	"stella":             {{laws: at(0.05, both)}},
 	"stiefel-lora":       {{laws: at(0.05, both)}},
 	"loro": {
@@ -79,7 +79,11 @@ var conformance = map[string][]variant{
 func restRatio(ratio float64) func(optim.Rule) {
 	return func(rule optim.Rule) {
 		switch r := rule.(type) {
+		case *optim.Riemannion:
+			r.Rest.LRRatio = ratio
 		case *optim.RiemannSGD:
+			r.Rest.LRRatio = ratio
+		case *optim.LoRAMuon:
 			r.Rest.LRRatio = ratio
 		case *optim.LoRAPro:
 			r.Rest.LRRatio = ratio

@@ -21,7 +21,7 @@ type FixedRank struct {
 	// direction, √(2r) for a matrix sign: the elements of X then move as much as under AdamW at the same learning rate, so that such a
 	// rate carries over. Only rules whose direction has a length of its own take it.
 	LRScaling LRScaling `yaml:"lr_scaling"`
-	// Rest sets the AdamW that moves biases, magnitudes and whole modules.
+	// Rest sets the AdamW that moves biases, magnitudes and whole modules; with LRScaling adamw its LRRatio is 1.
 	Rest Rest `yaml:"rest"`
 }
 
@@ -46,6 +46,14 @@ func (l LRScaling) factor(out, in int, norm float64) float64 {
 	return adamWRMS * math.Sqrt(float64(out)*float64(in)) / norm
 }
 
+// rest returns the settings of the points that AdamW moves: at the learning rate itself if that is AdamW's already.
+func (l LRScaling) rest(r Rest) Rest {
+	if l == LRScalingAdamW {
+		r.LRRatio = 1
+	}
+	return r
+}
+
 func (l LRScaling) validate() error {
 	if l != LRScalingNone && l != LRScalingAdamW {
 		return fmt.Errorf("lr_scaling %q; it must be none or adamw", l)
@@ -57,6 +65,8 @@ func (l LRScaling) validate() error {
 func newFixedRank(lrRatio float64) FixedRank {
 	return FixedRank{StartSigma: 1e-6, LRScaling: LRScalingNone, Rest: newRest(lrRatio)}
 }
+
+func (f *FixedRank) rest() Rest { return f.LRScaling.rest(f.Rest) }
 
 // Validate checks the settings; rules with more of them check those too.
 func (f *FixedRank) Validate() error {

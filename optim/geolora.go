@@ -44,7 +44,8 @@ func (r *GeoLoRA) Validate() error {
 
 // Step moves p by one step.
 func (r *GeoLoRA) Step(p Point, s *State, h Hyper) error {
-	return movePair(r, &r.Rest, p, s, h, stepGeoLoRA[float32])
+	rest := r.rest()
+	return movePair(r, &rest, p, s, h, stepGeoLoRA[float32])
 }
 
 func stepGeoLoRA[T dense.Float](r *GeoLoRA, c pairStep[T]) error {

@@ -7,7 +7,7 @@ import (
 )
 
 func init() {
-	Register("lora-pro", func() Rule { return &LoRAPro{FactorRule: newFactorRule(0.9, 2e-3)} })
+	Register("lora-pro", func() Rule { return &LoRAPro{FactorRule: newFactorRule(0.9, 1e-3)} })
 }
 
 // LoRAPro is LoRA-Pro (Wang et al. 2024, arXiv 2407.18242) over gradient descent: the factors move so that X = s·B·A moves as near to the
@@ -25,8 +25,8 @@ func init() {
 // momentum, decay and clipping included.
 type LoRAPro struct{ FactorRule }
 
-// Defaults returns learning rate 0.1, that of riemann-sgd, whose direction it has, and no decay.
-func (*LoRAPro) Defaults() Hyper { return Hyper{LR: 0.1} }
+// Defaults returns learning rate 0.3 and no decay. It has the direction of riemann-sgd, but from B = 0 it takes longer to find its spaces.
+func (*LoRAPro) Defaults() Hyper { return Hyper{LR: 0.3} }
 
 // Validate checks the settings.
 func (r *LoRAPro) Validate() error {

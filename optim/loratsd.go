@@ -10,7 +10,7 @@ import (
 
 func init() {
 	Register("lora-tsd", func() Rule {
-		return &LoRATSD{FactorRule: newFactorRule(0.95, 1), Projections: 3, Rebalance: 250, LRScaling: LRScalingNone}
+		return &LoRATSD{FactorRule: newFactorRule(0.95, 0.04), Projections: 3, Rebalance: 250, LRScaling: LRScalingNone}
 	})
 }
 
@@ -62,7 +62,8 @@ func (r *LoRATSD) SquaredNorm(p Point, _ *State) float64 { return riemannianSqua
 
 // Step moves p by one step.
 func (r *LoRATSD) Step(p Point, s *State, h Hyper) error {
-	return movePair(r, &r.Rest, p, s, h, stepLoRATSD[float32])
+	rest := r.LRScaling.rest(r.Rest)
+	return movePair(r, &rest, p, s, h, stepLoRATSD[float32])
 }
 
 func stepLoRATSD[T dense.Float](r *LoRATSD, c pairStep[T]) error {

@@ -10,7 +10,7 @@ import (
 
 func init() {
 	Register("muon", func() Rule { return &Muon{FactorRule: newFactorRule(0.95, 1), Nesterov: true} })
-	Register("lora-muon", func() Rule { return &LoRAMuon{FactorRule: newFactorRule(0.95, 1)} })
+	Register("lora-muon", func() Rule { return &LoRAMuon{FactorRule: newFactorRule(0.95, 0.02)} })
 }
 
 // Muon (Jordan 2024) moves each factor of a LowRank point by the matrix sign of its momentum, with the scaling of Moonlight (Liu et al.
@@ -29,8 +29,8 @@ type Muon struct {
 	Nesterov bool `yaml:"nesterov"`
 }
 
-// Defaults returns learning rate 5e-4 and decay 0.2, those of Muon in Table 4 of arXiv 2507.12142.
-func (*Muon) Defaults() Hyper { return Hyper{LR: 5e-4, WeightDecay: 0.2} }
+// Defaults returns learning rate 1e-3 and decay 0.2; Table 4 of arXiv 2507.12142 has 5e-4 and 0.2.
+func (*Muon) Defaults() Hyper { return Hyper{LR: 1e-3, WeightDecay: 0.2} }
 
 // Validate checks the settings.
 func (r *Muon) Validate() error {
@@ -74,8 +74,8 @@ func stepMuon[T dense.Float](r *Muon, c pairStep[T]) error {
 // momentum and decay included; the scale of the loss.
 type LoRAMuon struct{ FactorRule }
 
-// Defaults returns learning rate 1e-4, that of riemannion, whose steps have the same spectral length, and no decay.
-func (*LoRAMuon) Defaults() Hyper { return Hyper{LR: 1e-4} }
+// Defaults returns learning rate 1e-2, twice that of riemannion, because each of its two signs moves X by half, and no decay.
+func (*LoRAMuon) Defaults() Hyper { return Hyper{LR: 1e-2} }
 
 // Validate checks the settings.
 func (r *LoRAMuon) Validate() error {

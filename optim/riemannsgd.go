@@ -108,7 +108,8 @@ func (r *RiemannSGD) Init(p Point) (*State, error) {
 
 // Step moves p by one step.
 func (r *RiemannSGD) Step(p Point, s *State, h Hyper) error {
-	return movePair(r, &r.Rest, p, s, h, stepRiemannSGD[float32])
+	rest := r.rest()
+	return movePair(r, &rest, p, s, h, stepRiemannSGD[float32])
 }
 
 func stepRiemannSGD[T dense.Float](r *RiemannSGD, c pairStep[T]) error {

@@ -8,7 +8,7 @@ import (
 )
 
 func init() {
-	Register("scaled-sgd", func() Rule { return &ScaledSGD{FactorRule: newFactorRule(0.9, 1), Damping: 1e-6} })
+	Register("scaled-sgd", func() Rule { return &ScaledSGD{FactorRule: newFactorRule(0.9, 2e-3), Damping: 1e-6} })
 	Register("scaled-adamw", func() Rule {
 		return &ScaledAdamW{AdamW: AdamW{Betas: [2]float64{0.9, 0.999}, Eps: 1e-8}, Damping: 1e-6}
 	})
@@ -85,8 +85,8 @@ type ScaledAdamW struct {
 	Damping float64 `yaml:"damping"`
 }
 
-// Defaults returns learning rate 2e-4 and decay 0.01, those of AdamW.
-func (r *ScaledAdamW) Defaults() Hyper { return r.AdamW.Defaults() }
+// Defaults returns learning rate 5e-4, that of Table 4 of arXiv 2507.12142, and AdamW's decay 0.01.
+func (r *ScaledAdamW) Defaults() Hyper { return Hyper{LR: 5e-4, WeightDecay: 0.01} }
 
 // Validate checks the settings.
 func (r *ScaledAdamW) Validate() error {
