@@ -105,6 +105,9 @@ type TrainConfig struct {
 	KeepCheckpoints int `yaml:"keep_checkpoints"`
 	// EvalEvery is the steps between evaluations on the held-out data, 100 by default; 0 = never.
 	EvalEvery int `yaml:"eval_every"`
+	// SpectrumEvery is the steps between lines of metrics.jsonl that tell how near the low-rank updates are to a lower rank, 10 by
+	// default; 0 = none.
+	SpectrumEvery int `yaml:"spectrum_every"`
 	// Seed fixes every random choice of the run; default 0.
 	Seed uint64 `yaml:"seed"`
 	// Checkpointing computes the activations of each layer again in the backward pass instead of keeping them.
@@ -127,7 +130,7 @@ func DefaultConfig() *Config {
 		Model:    ModelConfig{Init: InitPretrained, DType: "auto"},
 		Data:     DataConfig{Train: Files{}, HeldOut: Files{}, MaxLength: 512, Shuffle: true},
 		Schedule: ScheduleConfig{Name: "constant"},
-		Train:    TrainConfig{Batch: 8, Accumulate: 1, SaveEvery: 100, KeepCheckpoints: 3, EvalEvery: 100},
+		Train:    TrainConfig{Batch: 8, Accumulate: 1, SaveEvery: 100, KeepCheckpoints: 3, EvalEvery: 100, SpectrumEvery: 10},
 		Eval:     EvalConfig{Batch: 8},
 	}
 	if err := c.Optimizer.use(defaultRule); err != nil {

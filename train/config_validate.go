@@ -139,6 +139,7 @@ func (c *Config) checkTrain(cs *checks) {
 	cs.atLeast("train.save_every", t.SaveEvery, 0)
 	cs.atLeast("train.keep_checkpoints", t.KeepCheckpoints, 0)
 	cs.atLeast("train.eval_every", t.EvalEvery, 0)
+	cs.atLeast("train.spectrum_every", t.SpectrumEvery, 0)
 	cs.atLeast("eval.batch", c.Eval.Batch, 1)
 	cs.atLeast("eval.patience", c.Eval.Patience, 0)
 	if c.Eval.Patience > 0 && (t.EvalEvery == 0 || len(c.Data.HeldOut) == 0) {

@@ -23,11 +23,14 @@ type stepLine struct {
 	Loss     float64 `json:"loss"`
 	LR       float64 `json:"lr"`
 	GradNorm float64 `json:"grad_norm"`
-	Tokens   *int    `json:"tokens,omitempty"`
-	Images   *int    `json:"images,omitempty"`
-	Targets  int     `json:"targets"`
-	Epoch    int     `json:"epoch"`
-	Seconds  float64 `json:"step_s"`
+	// SigmaRatio is the smallest σ_r/σ₁ of the low-rank updates, in layer SigmaLayer, in the lines of steps that measured it.
+	SigmaRatio *float64 `json:"sigma_ratio_min,omitempty"`
+	SigmaLayer string   `json:"sigma_ratio_layer,omitempty"`
+	Tokens     *int     `json:"tokens,omitempty"`
+	Images     *int     `json:"images,omitempty"`
+	Targets    int      `json:"targets"`
+	Epoch      int      `json:"epoch"`
+	Seconds    float64  `json:"step_s"`
 	// Optimizer is the part of Seconds inside the optimizer.
 	Optimizer float64 `json:"optimizer_s"`
 }
@@ -96,6 +99,9 @@ func (l *MetricsLog) Step(m StepMetrics) error {
 	line := stepLine{
 		Step: m.Step, Loss: m.Loss, LR: m.LR, GradNorm: m.GradNorm,
 		Targets: m.Targets, Epoch: m.Epoch, Seconds: m.Duration.Seconds(), Optimizer: m.Optimizer.Seconds(),
+	}
+	if m.Spectrum.Point != "" {
+		line.SigmaRatio, line.SigmaLayer = &m.Spectrum.Ratio, m.Spectrum.Point
 	}
 	if l.unit == "images" {
 		line.Images = &m.Items

@@ -16,9 +16,11 @@ type Options struct {
 	Accumulate int // micro-batches a step
 	SaveEvery  int // steps between checkpoints; 0 = only at the end
 	EvalEvery  int // steps between evaluations; 0 = never
-	Patience   int // evaluations without a better loss after which training stops; 0 = never
-	LR         float64
-	Schedule   optim.Schedule
+	// SpectrumEvery is the steps between measurements of the trained matrices' rank; 0 = never
+	SpectrumEvery int
+	Patience      int // evaluations without a better loss after which training stops; 0 = never
+	LR            float64
+	Schedule      optim.Schedule
 }
 
 // Hooks are the Trainer's ways out. Save must be set; the others may be nil.
@@ -52,7 +54,9 @@ type StepMetrics struct {
 	Loss     float64 // mean over the targets of the step, before the update
 	LR       float64
 	GradNorm float64 // before clipping
-	Items    int     // tokens or images of the step
+	// Spectrum is that of the low-rank points after the step; its Point is "" where it was not measured.
+	Spectrum optim.Spectrum
+	Items    int // tokens or images of the step
 	Targets  int
 	Epoch    int
 	Duration time.Duration
@@ -90,19 +94,20 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // Trainer is the training loop.
 type Trainer struct {
-	task  Task
-	opt   *optim.Optimizer
-	grads []optim.Tensor
-	o     Options
-	hooks Hooks
-	state State
+	task   Task
+	opt    *optim.Optimizer
+	points []optim.Point
+	grads  []optim.Tensor
+	o      Options
+	hooks  Hooks
+	state  State
 
 	batches []Batch // of the step in progress
 }
 
 // NewTrainer returns a trainer at step 0.
 func NewTrainer(task Task, opt *optim.Optimizer, points []optim.Point, o Options, hooks Hooks) *Trainer {
-	t := &Trainer{task: task, opt: opt, o: o, hooks: hooks, state: State{Position: task.Position(), Saved: -1}, batches: make([]Batch, o.Accumulate)}
+	t := &Trainer{task: task, opt: opt, points: points, o: o, hooks: hooks, state: State{Position: task.Position(), Saved: -1}, batches: make([]Batch, o.Accumulate)}
 	for _, p := range points {
 		t.grads = append(t.grads, p.Tensors()...)
 	}
@@ -199,6 +204,9 @@ func (t *Trainer) move(m *StepMetrics) error {
 	stats, err := t.opt.Step(m.LR)
 	m.GradNorm, m.Optimizer = stats.GradNorm, time.Since(start)
 	if err == nil {
+		if due(m.Step, t.o.SpectrumEvery) {
+			m.Spectrum = optim.MeasureSpectrum(t.points)
+		}
 		return nil
 	}
 	err = fmt.Errorf("train: %w; %s", err, t.lastGood())

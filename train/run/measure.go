@@ -33,7 +33,7 @@ func (r *Run) Measure(ctx context.Context, steps int) (*Measured, error) {
 	if r.begun != nil {
 		measured.Start = time.Duration(r.begun.Seconds * float64(time.Second))
 	}
-	o.Steps, o.EvalEvery, o.SaveEvery, o.Patience = steps, 0, 0, 0
+	o.Steps, o.EvalEvery, o.SpectrumEvery, o.SaveEvery, o.Patience = steps, 0, 0, 0, 0
 	var pass int
 	t := train.NewTrainer(r.task, r.opt, r.adapter.Points(), o, train.Hooks{
 		Save: func(train.State) error { return nil },

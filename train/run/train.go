@@ -134,7 +134,8 @@ func (r *Run) options() (train.Options, error) {
 	schedule, err := optim.NewSchedule(r.cfg.Schedule.Name, r.cfg.Schedule.Warmup, r.steps)
 	o := train.Options{
 		Steps: r.steps, Accumulate: r.cfg.Train.Accumulate, SaveEvery: r.cfg.Train.SaveEvery,
-		EvalEvery: r.cfg.Train.EvalEvery, Patience: r.cfg.Eval.Patience, LR: r.cfg.Optimizer.LR, Schedule: schedule,
+		EvalEvery: r.cfg.Train.EvalEvery, SpectrumEvery: r.cfg.Train.SpectrumEvery, Patience: r.cfg.Eval.Patience,
+		LR: r.cfg.Optimizer.LR, Schedule: schedule,
 	}
 	if len(r.data.heldOut) == 0 {
 		o.EvalEvery = 0
