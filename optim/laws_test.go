@@ -182,3 +182,22 @@ func TestDecayWithoutGradientShrinksX(t *testing.T) {
 		}
 	}
 }
+
+// StepLength is what the first step moves X by in the spectral norm: the whole length for an exact sign, up to 2/√3 of it for a projected
+// one, and less where the two halves of LoRA-Muon point apart.
+func TestStepLengthIsTheSpectralNormOfAStep(t *testing.T) {
+	b, a, way := eight(12)
+	x := startOf(b, a)
+	for name, r := range wideRules(t) {
+		rule, ok := r.rule.(StepLengther)
+		if !ok {
+			continue
+		}
+		p := r.start(t, b, a)
+		r.move(t, p, way.gradient(x), Hyper{LR: 1e-6})
+		_, s, _ := ref.SVD(ref.Combine(1, p.x(), -1, x))
+		if ratio := s[0] / rule.StepLength(narrowed(t, p), 1e-6); ratio < 0.5 || ratio > 1.16 {
+			t.Errorf("%s: the step has %g of its length", name, ratio)
+		}
+	}
+}

@@ -88,6 +88,9 @@ func (r *LoRAMuon) Validate() error {
 // SquaredNorm returns the squared length of the Riemannian gradient.
 func (r *LoRAMuon) SquaredNorm(p Point, _ *State) float64 { return riemannianSquaredNorm(p) }
 
+// StepLength implements StepLengther: the two halves of a step, each of length lr/2 in B·A.
+func (r *LoRAMuon) StepLength(p *LowRank, lr float64) float64 { return lr * math.Abs(float64(p.Scale)) }
+
 // Step moves p by one step.
 func (r *LoRAMuon) Step(p Point, s *State, h Hyper) error {
 	return movePair(r, &r.Rest, p, s, h, stepLoRAMuon[float32])

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/geotune/geotune/layers/transformer"
+	"github.com/geotune/geotune/optim"
 	"github.com/geotune/geotune/train"
 	"github.com/geotune/geotune/train/run"
 )
@@ -30,7 +31,7 @@ data:
 adapter: {type: %s}
 optimizer: {name: adamw, lr: 1e-3}
 schedule: {name: cosine, warmup: 2}
-train: {steps: 6, batch: 2, accumulate: 2, clip_grad_norm: 1, save_every: 2, eval_every: 3, checkpointing: %v, seed: 7}
+train: {steps: 6, batch: 2, accumulate: 2, clip_grad_norm: 1, save_every: 2, eval_every: 3, spectrum_every: 2, checkpointing: %v, seed: 7}
 out: %q
 `
 
@@ -161,6 +162,55 @@ func TestTheResultDependsOnTheConfigAlone(t *testing.T) {
 				t.Error("the config.yaml of the run gives other bytes")
 			}
 		})
+	}
+}
+
+// TestEveryRuleContinuesBitForBit stops a run of every registered rule after its first step, which all of them remember something of, and
+// resumes it.
+func TestEveryRuleContinuesBitForBit(t *testing.T) {
+	model := tinyModel(t)
+	v := variant{"dora, rank: 2, bias: all, targets: [q_proj, down_proj]", false, false, []string{
+		"data.max_length=24", "data.heldout=[]", "train.steps=3", "train.accumulate=1", "train.save_every=0", "schedule.name=constant", "schedule.warmup=0",
+	}}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, name := range optim.Names() {
+		t.Run(name, func(t *testing.T) {
+			sets := []string{"optimizer.name=" + name}
+			if name == "loro" { // an exact step on either side of the stop
+				sets = append(sets, "optimizer.period=1")
+			}
+			whole, pieces := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "pieces")
+			if err := carryOut(t, v.config(t, model, whole, sets...), run.Options{}, context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			if err := carryOut(t, v.config(t, model, pieces, sets...), run.Options{}, ended); !errors.Is(err, train.ErrInterrupted) {
+				t.Fatalf("found error %v", err)
+			}
+			if err := carryOut(t, v.config(t, model, pieces, sets...), run.Options{Resume: true}, context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(result(t, pieces), result(t, whole)) {
+				t.Error("stopped and resumed, the run gives other bytes")
+			}
+		})
+	}
+}
+
+// TestMetricsTellTheSpectrumWhenDue looks for the ratio of singular values in every second line of a step.
+func TestMetricsTellTheSpectrumWhenDue(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "run")
+	if err := carryOut(t, variants[0].config(t, tinyModel(t), out), run.Options{}, context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range readMetrics(t, filepath.Join(out, train.MetricsFile)) {
+		if line.GradNorm == 0 { // an evaluation
+			continue
+		}
+		due := line.Step%2 == 0
+		if found := line.SigmaRatio > 0 && line.SigmaRatio <= 1 && strings.HasPrefix(line.SigmaLayer, "model.layers."); found != due {
+			t.Errorf("step %d: ratio %v in %q; due: %v", line.Step, line.SigmaRatio, line.SigmaLayer, due)
+		}
 	}
 }
 

@@ -123,6 +123,9 @@ type metricsLine struct {
 	Loss     float64
 	LR       float64
 	GradNorm float64 `json:"grad_norm"`
+
+	SigmaRatio float64 `json:"sigma_ratio_min"`
+	SigmaLayer string  `json:"sigma_ratio_layer"`
 }
 
 func readMetrics(t *testing.T, path string) []metricsLine {
