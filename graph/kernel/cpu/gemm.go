@@ -143,7 +143,7 @@ func (g *product) sequential(s *scratch) {
 		if pack {
 			g.slab = j
 			s.shared.f32 = room(s.shared.f32, g.k*roundUp(end-j, g.ks.nr))
-			g.ks.packB(s.shared.f32, g.ks.nr*g.k, g.b, 0, g.k, j, end)
+			g.packPanels(s.shared.f32, g.ks.nr*g.k, 0, g.k, j, end)
 		}
 		rows := blockTiles * g.mr
 		for i := 0; i < g.m; i += rows {

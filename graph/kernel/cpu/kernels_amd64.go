@@ -83,3 +83,16 @@ func expSub(l level, x *float32, shift float32, n int) float32 {
 	}
 	return expSubAVX2(x, shift, n)
 }
+
+// packPatches fills rows of a panel with pixels. It reports false where the level has no kernel for it.
+func (ks *kernels) packPatches(dst, channel *float32, size int, runs *patchRun, each, taps, tap, rows int) bool {
+	switch ks.nr {
+	case 16:
+		packPatches16AVX2(dst, channel, size, &runs.from, each, taps, tap, rows)
+	case 32:
+		packPatches32AVX2(dst, channel, size, &runs.from, each, taps, tap, rows)
+	default:
+		return false
+	}
+	return true
+}

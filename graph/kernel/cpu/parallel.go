@@ -86,7 +86,8 @@ func (w *packSlab) run(lo, hi int) {
 	cols, stride := w.panel*p.ks.nr, p.ks.nr*p.k
 	for piece := lo; piece < hi; piece++ {
 		p0, j := piece/w.across*w.rows, piece%w.across*cols
-		p.ks.packB(p.shared.f32[j/p.ks.nr*stride:], stride, p.b, p0, min(p0+w.rows, p.k), p.slab+j, min(p.slab+j+cols, p.slabEnd))
+		dst := p.shared.f32[j/p.ks.nr*stride+p0*p.ks.nr:]
+		p.packPanels(dst, stride, p0, min(p0+w.rows, p.k), p.slab+j, min(p.slab+j+cols, p.slabEnd))
 	}
 }
 

@@ -9,11 +9,12 @@ type product struct {
 	m, n, k     int
 	alpha, beta float32
 	a, c        Mat
-	b           Mat     // unless packed
-	panels      *panels // of all of b, or of the columns from slab on
-	slab        int     // first column in panels
-	mr, kc      int     // rows of a tile and length of a block of k
-	directA     bool    // read a in place
+	b           Mat         // unless packed
+	source      panelSource // instead of b
+	panels      *panels     // of all of b, or of the columns from slab on
+	slab        int         // first column in panels
+	mr, kc      int         // rows of a tile and length of a block of k
+	directA     bool        // read a in place
 	modeB       modeB
 	// work split of the parallel phases
 	rows, cols int // extents of a piece of c
@@ -80,6 +81,10 @@ func (g *product) plan() {
 func (g *product) planB() {
 	ks := g.ks
 	switch {
+	case g.source != nil && g.m <= blockTiles*ks.mr:
+		g.modeB = localB
+	case g.source != nil:
+		g.modeB = sharedB
 	case ks.hasDots() && g.m <= 4 && g.b.RS == 1 && g.a.CS == 1 && g.c.CS == 1 && g.b.CS != 1:
 		g.modeB = dotB
 	case g.b.CS == 1 && (g.m <= 2*ks.mr || g.k*g.n <= 8192) && ks.fits(g.n):
@@ -175,7 +180,7 @@ func (g *product) panel(s *scratch, j, p0 int) family {
 		t.b, t.ldb = unsafe.Pointer(&g.b.Data[p0*g.b.RS+j]), 4*g.b.RS
 	case localB:
 		s.b = room(s.b, ks.nr*t.k)
-		ks.packB(s.b, 0, g.b.Block(p0, j, t.k, t.cols), 0, t.k, 0, t.cols)
+		g.packPanels(s.b, 0, p0, p0+t.k, j, j+t.cols)
 		t.b, t.ldb = unsafe.Pointer(&s.b[0]), 4*ks.nr
 	default:
 		at := (j-g.slab)/ks.nr*ks.nr*g.k + p0*ks.nr
@@ -195,6 +200,15 @@ func (g *product) panel(s *scratch, j, p0 int) family {
 		return ks.family(t.cols)
 	}
 	return f
+}
+
+// packPanels brings rows [p0, p1) of the columns [j0, j1) of the right operand into panels, as panelSource does.
+func (g *product) packPanels(dst []float32, stride, p0, p1, j0, j1 int) {
+	if g.source != nil {
+		g.source.packPanels(g.ks, dst, stride, p0, p1, j0, j1)
+		return
+	}
+	g.ks.packB(dst, stride, g.b.Block(p0, j0, p1-p0, j1-j0), 0, p1-p0, 0, j1-j0)
 }
 
 func (p *panels) widen(dst []float32, from int) {

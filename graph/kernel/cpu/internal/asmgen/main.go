@@ -27,6 +27,7 @@ func main() {
 		{"pack", packers},
 		{"vec", vectorOps},
 		{"vec64", vectorOps64},
+		{"im2col", patchPackers},
 		{"lanes", lanes},
 		{"curves", curves},
 		{"peak", peaks},
