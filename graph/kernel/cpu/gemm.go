@@ -24,7 +24,7 @@ func GemmPacked(alpha float32, a Mat, b *PackedB, beta float32, c Mat) {
 	if trivial(alpha, a.Cols, beta, c) {
 		return
 	}
-	g := product{ks: b.ks, m: c.Rows, n: c.Cols, k: a.Cols, alpha: alpha, beta: beta, a: a, c: c, panels: &b.panels}
+	g := product{ks: b.ks, m: c.Rows, n: c.Cols, k: a.Cols, alpha: alpha, beta: beta, a: a, c: c, panels: &b.panels, packed: true}
 	g.plan()
 	g.compute()
 }
@@ -131,34 +131,57 @@ func (g *product) compute() {
 
 // sequential computes the whole product on this thread.
 func (g *product) sequential(s *scratch) {
-	cols, pack := g.n, g.modeB == sharedB && g.panels == nil
-	if g.modeB == sharedB {
-		cols = g.slabColumns()
-	}
-	if pack {
-		g.panels = &s.shared
-	}
-	for j := 0; j < g.n; j += cols {
-		end := min(j+cols, g.n)
-		if pack {
-			g.slab = j
-			s.shared.f32 = room(s.shared.f32, g.k*roundUp(end-j, g.ks.nr))
-			g.packPanels(s.shared.f32, g.ks.nr*g.k, 0, g.k, j, end)
+	for more := g.firstSlab(); more; more = g.nextSlab() {
+		if g.modeB == sharedB && !g.packed {
+			v := g.slab
+			g.panels = &s.shared
+			s.shared.f32 = room(s.shared.f32, (v.p1-v.p0)*roundUp(v.j1-v.j0, g.ks.nr))
+			g.packPanels(s.shared.f32, g.ks.nr*(v.p1-v.p0), v.p0, v.p1, v.j0, v.j1)
 		}
-		rows := blockTiles * g.mr
+		rows := g.rowsOfBlock()
 		for i := 0; i < g.m; i += rows {
-			g.block(s, i, min(i+rows, g.m), j, end)
+			g.block(s, i, min(i+rows, g.m), g.slab.j0, g.slab.j1)
 		}
 	}
-	if pack {
+	if !g.packed {
 		g.panels = nil
 	}
 }
 
-// slabColumns returns how many columns of b are packed at a time.
-func (g *product) slabColumns() int {
+// firstSlab begins a walk over b in slabs. With the whole of b at hand there is one.
+func (g *product) firstSlab() bool {
+	g.slab = slab{p1: g.k, j1: g.n}
+	if g.modeB == sharedB && g.ks.perK {
+		g.slab.p1 = g.kc
+	}
+	if g.modeB == sharedB && !g.packed {
+		g.slab.j1 = min(g.n, g.slabColumns(g.slab.p1))
+	}
+	return true
+}
+
+// slabColumns returns how many columns of the given height are packed at a time.
+func (g *product) slabColumns(height int) int {
 	nr := g.ks.nr
-	return max(nr, min(roundUp(g.n, nr), slabFloats/g.k/nr*nr))
+	return max(nr, slabFloats/height/nr*nr)
+}
+
+// nextSlab goes on to the rows below, then to the columns beside, and reports whether there are any.
+func (g *product) nextSlab() bool {
+	v := &g.slab
+	if v.p1 < g.k {
+		v.p0, v.p1 = v.p1, min(v.p1+g.kc, g.k)
+		return true
+	}
+	if v.j1 < g.n {
+		width, height := v.j1-v.j0, g.k
+		if g.ks.perK {
+			height = g.kc
+		}
+		*v = slab{0, height, v.j1, min(v.j1+width, g.n)}
+		return true
+	}
+	return false
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }

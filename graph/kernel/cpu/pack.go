@@ -1,45 +1,52 @@
 package cpu
 
-// packA brings rows [i0, i1) and columns [p0, p0+k) of a into panels of mr rows: element (i, p) of a panel is at p*lines + i.
+// panelA returns the size of a panel of k columns of a. Behind the last column there is room for all lines of the packers, which write
+// further than the next column begins.
+func (ks *kernels) panelA(k int) int { return roundUp(ks.column*(k-1)+ks.lines, 16) }
+
+// packA brings rows [i0, i1) and columns [p0, p0+k) of a into panels of mr rows: element (i, p) of a panel is at p*column + i.
 func (ks *kernels) packA(dst []float32, a Mat, mr, i0, i1, p0, k int) {
-	size := ks.lines * k
+	size, row := ks.panelA(k), ks.column
 	switch {
 	case ks.level != generic && a.CS == 1:
 		for i := i0; i < i1; i += mr {
-			ks.packPanelLines(dst, 4*ks.lines, a.Data[p0:], a.RS, i, min(mr, i1-i), k)
+			ks.packPanelLines(dst, 4*row, a.Data[p0:], a.RS, i, min(mr, i1-i), k)
 			dst = dst[size:]
 		}
 	case ks.level != generic && a.RS == 1:
 		full, rest := (i1-i0)/mr, (i1-i0)%mr
 		src := a.Data[p0*a.CS:]
 		if full > 0 {
-			ks.copyPanels(ks.lines, &dst[0], 4*ks.lines, 4*size, &src[i0], 4*a.CS, 4*mr, k, full, mr)
+			ks.copyPanels(ks.lines, &dst[0], 4*row, 4*size, &src[i0], 4*a.CS, 4*mr, k, full, mr)
 		}
 		if rest > 0 {
-			ks.copyPanels(ks.lines, &dst[full*size], 4*ks.lines, 4*size, &src[i1-rest], 4*a.CS, 0, k, 1, rest)
+			ks.copyPanels(ks.lines, &dst[full*size], 4*row, 4*size, &src[i1-rest], 4*a.CS, 0, k, 1, rest)
 		}
 	default:
 		for i := i0; i < i1; i += mr {
-			packStrided(dst, ks.lines, a.Data[i*a.RS+p0*a.CS:], a.CS, a.RS, k, min(mr, i1-i))
+			packStrided(dst, row, a.Data[i*a.RS+p0*a.CS:], a.CS, a.RS, k, min(mr, i1-i))
 			dst = dst[size:]
 		}
 	}
 }
 
 // packB brings rows [p0, p1) of the columns [j0, j1) of b into panels of nr columns and stride elements: element (p, j) of a panel is at
-// p*nr + j.
+// (p-p0)*nr + j.
 func (ks *kernels) packB(dst []float32, stride int, b Mat, p0, p1, j0, j1 int) {
 	k, nr := p1-p0, ks.nr
 	if k == 0 {
 		return
 	}
-	dst = dst[p0*nr:]
 	full, rest := (j1-j0)/nr, (j1-j0)%nr
 	switch {
 	case ks.level != generic && b.CS == 1:
 		src := b.Data[p0*b.RS:]
-		if full > 0 {
-			ks.copyPanels(nr, &dst[0], 4*nr, 4*stride, &src[j0], 4*b.RS, 4*nr, k, full, nr)
+		most := max(full, 1)
+		if ks.panels > 1 {
+			most = ks.panels // more streams to write than that disturb each other
+		}
+		for q := 0; q < full; q += most {
+			ks.copyPanels(nr, &dst[q*stride], 4*nr, 4*stride, &src[j0+q*nr], 4*b.RS, 4*nr, k, min(most, full-q), nr)
 		}
 		if rest > 0 {
 			ks.copyPanels(nr, &dst[full*stride], 4*nr, 4*stride, &src[j1-rest], 4*b.RS, 0, k, 1, rest)

@@ -5,11 +5,13 @@ import "runtime"
 // parallelProduct is a product whose pieces run on several threads.
 type parallelProduct struct {
 	product
-	shared  panels // the slab of b
-	packing packSlab
-	sa, sb  int // strides between the products of a batch
-	sc      int
-	each    batchItems
+	shared     panels // the slab of b
+	rows, cols int    // extents of a piece of c
+	high       int    // pieces above each other
+	packing    packSlab
+	sa, sb     int // strides between the products of a batch
+	sc         int
+	each       batchItems
 }
 
 var idleParallel free[parallelProduct]
@@ -17,21 +19,20 @@ var idleParallel free[parallelProduct]
 // compute splits c into pieces.
 func (p *parallelProduct) compute() {
 	threads := runtime.GOMAXPROCS(0)
-	cols := p.n
-	if p.modeB == sharedB && p.panels == nil {
-		cols = p.slabColumns()
+	pack := p.modeB == sharedB && !p.packed
+	if pack {
 		p.product.panels = &p.shared
 		p.packing.p = p
 		defer func() { p.product.panels = nil }()
 	}
-	for p.slab = 0; p.slab < p.n; p.slab += cols {
-		p.slabEnd = min(p.slab+cols, p.n)
-		if p.product.panels == &p.shared {
+	for more := p.firstSlab(); more; more = p.nextSlab() {
+		if pack {
 			p.packing.start()
 		}
-		p.split(4*threads, p.slabEnd-p.slab)
+		width := p.slab.j1 - p.slab.j0
+		p.split(4*threads, width)
 		p.high = (p.m + p.rows - 1) / p.rows
-		parallel(p.high*((p.slabEnd-p.slab+p.cols-1)/p.cols), 1, p)
+		parallel(p.high*((width+p.cols-1)/p.cols), 1, p)
 	}
 }
 
@@ -39,7 +40,7 @@ func (p *parallelProduct) compute() {
 // order of every sum.
 func (p *parallelProduct) split(count, n int) {
 	tiles, width := (p.m+p.mr-1)/p.mr, (n+p.ks.nr-1)/p.ks.nr
-	high, wide := min(tiles, blockTiles), min(width, p.slabColumns()/p.ks.nr)
+	high, wide := p.rowsOfBlock()/p.mr, min(width, p.slabColumns(p.slab.p1-p.slab.p0)/p.ks.nr)
 	for ((tiles+high-1)/high)*((width+wide-1)/wide) < count {
 		switch {
 		case wide > 8 || wide > 1 && high <= 2:
@@ -58,8 +59,8 @@ func (p *parallelProduct) split(count, n int) {
 func (p *parallelProduct) run(lo, hi int) {
 	s := idleScratch.get()
 	for piece := lo; piece < hi; piece++ {
-		i, j := piece%p.high*p.rows, p.slab+piece/p.high*p.cols
-		p.block(s, i, min(i+p.rows, p.m), j, min(j+p.cols, p.slabEnd))
+		i, j := piece%p.high*p.rows, p.slab.j0+piece/p.high*p.cols
+		p.block(s, i, min(i+p.rows, p.m), j, min(j+p.cols, p.slab.j1))
 	}
 	idleScratch.put(s)
 }
@@ -72,22 +73,21 @@ type packSlab struct {
 }
 
 func (w *packSlab) start() {
-	p := w.p
-	n := p.slabEnd - p.slab
-	p.shared.f32 = room(p.shared.f32, p.k*roundUp(n, p.ks.nr))
+	p, v := w.p, w.p.slab
+	p.shared.f32 = room(p.shared.f32, (v.p1-v.p0)*roundUp(v.j1-v.j0, p.ks.nr))
 	w.rows, w.panel = 128, 8
-	w.across = (n + w.panel*p.ks.nr - 1) / (w.panel * p.ks.nr)
-	pieces := w.across * ((p.k + w.rows - 1) / w.rows)
+	w.across = (v.j1 - v.j0 + w.panel*p.ks.nr - 1) / (w.panel * p.ks.nr)
+	pieces := w.across * ((v.p1 - v.p0 + w.rows - 1) / w.rows)
 	parallel(pieces, 1+16384/(w.rows*w.panel*p.ks.nr), w)
 }
 
 func (w *packSlab) run(lo, hi int) {
-	p := w.p
-	cols, stride := w.panel*p.ks.nr, p.ks.nr*p.k
+	p, v := w.p, w.p.slab
+	nr, height := p.ks.nr, v.p1-v.p0
 	for piece := lo; piece < hi; piece++ {
-		p0, j := piece/w.across*w.rows, piece%w.across*cols
-		dst := p.shared.f32[j/p.ks.nr*stride+p0*p.ks.nr:]
-		p.packPanels(dst, stride, p0, min(p0+w.rows, p.k), p.slab+j, min(p.slab+j+cols, p.slabEnd))
+		p0, j := v.p0+piece/w.across*w.rows, v.j0+piece%w.across*w.panel*nr
+		dst := p.shared.f32[(j-v.j0)*height+(p0-v.p0)*nr:]
+		p.packPanels(dst, nr*height, p0, min(p0+w.rows, v.p1), j, min(j+w.panel*nr, v.j1))
 	}
 }
 

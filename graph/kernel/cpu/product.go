@@ -11,16 +11,16 @@ type product struct {
 	a, c        Mat
 	b           Mat         // unless packed
 	source      panelSource // instead of b
-	panels      *panels     // of all of b, or of the columns from slab on
-	slab        int         // first column in panels
-	mr, kc      int         // rows of a tile and length of a block of k
-	directA     bool        // read a in place
+	panels      *panels     // of all of b, or of the slab
+	slab        slab
+	mr, kc      int  // rows of a tile and length of a block of k
+	directA     bool // read a in place
+	packed      bool // panels hold all of b
 	modeB       modeB
-	// work split of the parallel phases
-	rows, cols int // extents of a piece of c
-	high       int // pieces above each other
-	slabEnd    int
 }
+
+// slab is the part of b that is shared and worked on at a time: rows [p0, p1) and columns [j0, j1).
+type slab struct{ p0, p1, j0, j1 int }
 
 // modeB tells how the kernels get at b.
 type modeB int
@@ -46,21 +46,17 @@ func (p *panels) at(i int) unsafe.Pointer {
 	return unsafe.Pointer(&p.f32[i])
 }
 
-const (
-	blockK     = 512     // longest block of k: a panel of a fits the L1 cache
-	blockTiles = 12      // tiles in a block of rows: their panels fit the L2 cache
-	slabFloats = 2 << 20 // largest shared copy of b
-)
+const slabFloats = 2 << 20 // largest shared copy of b
 
 // plan takes the decisions for operands whose shapes agree, c not empty and c.CS == 1 or both strides of c odd.
 func (g *product) plan() {
 	ks := g.ks
 	g.kc = g.k
-	if g.k > blockK {
-		parts := (g.k + blockK - 1) / blockK
+	if g.k > ks.blockK {
+		parts := (g.k + ks.blockK - 1) / ks.blockK
 		g.kc = ((g.k+parts-1)/parts + 15) &^ 15
 	}
-	if g.panels != nil {
+	if g.packed {
 		g.modeB = sharedB
 	} else {
 		g.planB()
@@ -81,7 +77,7 @@ func (g *product) plan() {
 func (g *product) planB() {
 	ks := g.ks
 	switch {
-	case g.source != nil && g.m <= blockTiles*ks.mr:
+	case g.source != nil && g.m <= ks.tiles*ks.mr:
 		g.modeB = localB
 	case g.source != nil:
 		g.modeB = sharedB
@@ -89,7 +85,7 @@ func (g *product) planB() {
 		g.modeB = dotB
 	case g.b.CS == 1 && (g.m <= 2*ks.mr || g.k*g.n <= 8192) && ks.fits(g.n):
 		g.modeB = directB
-	case g.m <= blockTiles*ks.mr:
+	case g.m <= ks.tiles*ks.mr:
 		g.modeB = localB
 	default:
 		g.modeB = sharedB
@@ -113,38 +109,64 @@ func room(buf []float32, n int) []float32 {
 	return buf
 }
 
-// block computes rows [i0, i1) and columns [j0, j1) of c; j0 is the first column of a panel.
+// rowsOfBlock returns how many rows of c are computed together.
+func (g *product) rowsOfBlock() int {
+	tiles := (g.m + g.mr - 1) / g.mr
+	blocks := (tiles + g.ks.tiles - 1) / g.ks.tiles
+	return (tiles + blocks - 1) / blocks * g.mr
+}
+
+// block computes rows [i0, i1) and columns [j0, j1) of c, with those terms of the sums that the slab has; j0 is the first column of a
+// panel.
 func (g *product) block(s *scratch, i0, i1, j0, j1 int) {
 	if g.modeB == dotB {
 		g.dots(s, i0, i1, j0, j1)
 		return
 	}
 	ks, t := g.ks, &s.tile
-	t.alpha, t.beta = g.alpha, g.beta
-	for p0 := 0; p0 < g.k; p0 += g.kc {
-		t.k = min(g.kc, g.k-p0)
+	t.alpha = g.alpha
+	for p0 := g.slab.p0; p0 < g.slab.p1; p0 += g.kc {
+		t.k, t.beta = min(g.kc, g.slab.p1-p0), 1
+		if p0 == 0 {
+			t.beta = g.beta
+		}
 		if g.directA {
 			t.rsa, t.csa = 4*g.a.RS, 4*g.a.CS
 		} else {
-			s.a = room(s.a, ((i1-i0)/g.mr+1)*ks.lines*t.k)
+			s.a = room(s.a, ((i1-i0)/g.mr+1)*ks.panelA(t.k))
 			ks.packA(s.a, g.a, g.mr, i0, i1, p0, t.k)
-			t.rsa, t.csa = 4, 4*ks.lines
+			t.rsa, t.csa = 4, 4*ks.column
 		}
 		for j := j0; j < j1; j += ks.nr {
 			t.cols = min(ks.nr, j1-j)
-			f := g.panel(s, j, p0)
-			for i := i0; i < i1; i += g.mr {
-				if g.directA {
-					t.a = unsafe.Pointer(&g.a.Data[i*g.a.RS+p0*g.a.CS])
-				} else {
-					t.a = unsafe.Pointer(&s.a[(i-i0)/g.mr*ks.lines*t.k])
-				}
-				g.tile(s, f, i, j, min(g.mr, i1-i))
-			}
+			f := g.panel(s, j, j0, j1, p0)
+			g.down(s, f, i0, i1, j, p0)
 		}
-		t.beta = 1
 	}
 	t.a, t.b, t.c = nil, nil, nil
+}
+
+// down computes the tiles of a panel of b.
+func (g *product) down(s *scratch, f family, i0, i1, j, p0 int) {
+	t := &s.tile
+	size := g.ks.panelA(t.k)
+	count := (i1 - i0 + g.mr - 1) / g.mr
+	ahead, step := t.prefetch, t.prefetchStep
+	if g.modeB != directB {
+		t.prefetchStep = (step + uintptr(count) - 1) / uintptr(count)
+	}
+	for i := i0; i < i1; i += g.mr {
+		if g.directA {
+			t.a = unsafe.Pointer(&g.a.Data[i*g.a.RS+p0*g.a.CS])
+		} else {
+			t.a = unsafe.Pointer(&s.a[(i-i0)/g.mr*size])
+		}
+		t.prefetch = ahead
+		g.tile(s, f, i, j, min(g.mr, i1-i))
+		if g.modeB != directB {
+			ahead += uintptr(t.k) * t.prefetchStep
+		}
+	}
 }
 
 // inPlace reports whether the kernels can read and write all operands where they are, in one block of k.
@@ -171,19 +193,31 @@ func (g *product) inPlaceItems(s *scratch, lo, hi, sa, sb, sc int) {
 	t.a, t.b, t.c = nil, nil, nil
 }
 
-// panel lets the tile point to the panel of b with column j, from row p0 on.
-func (g *product) panel(s *scratch, j, p0 int) family {
+// panel lets the tile point to the panel of b with column j, from row p0 on, and tells it what to prefetch: rows further down where b is
+// read in place, else the panel after this one.
+func (g *product) panel(s *scratch, j, j0, j1, p0 int) family {
 	ks, t := g.ks, &s.tile
 	f := wideF32
 	switch g.modeB {
 	case directB:
 		t.b, t.ldb = unsafe.Pointer(&g.b.Data[p0*g.b.RS+j]), 4*g.b.RS
+		t.prefetch, t.prefetchStep = uintptr(t.b)+uintptr(8*t.ldb), uintptr(t.ldb)
+		return ks.family(t.cols)
 	case localB:
-		s.b = room(s.b, ks.nr*t.k)
-		g.packPanels(s.b, 0, p0, p0+t.k, j, j+t.cols)
-		t.b, t.ldb = unsafe.Pointer(&s.b[0]), 4*ks.nr
+		wide := ks.panels * ks.nr
+		if (j-j0)%wide == 0 {
+			s.b = room(s.b, wide*t.k)
+			g.packPanels(s.b, ks.nr*t.k, p0, p0+t.k, j, min(j+wide, j1))
+		}
+		t.b, t.ldb = unsafe.Pointer(&s.b[(j-j0)%wide*t.k]), 4*ks.nr
+		t.prefetch = uintptr(t.b) + uintptr(t.k*t.ldb)
 	default:
-		at := (j-g.slab)/ks.nr*ks.nr*g.k + p0*ks.nr
+		height := g.slab.p1 - g.slab.p0
+		at := (j-g.slab.j0)*height + (p0-g.slab.p0)*ks.nr
+		if g.packed {
+			height = g.k
+			at = j*g.k + p0*ks.nr
+		}
 		f = g.panels.f
 		if ks.level == generic && f != wideF32 {
 			s.b = room(s.b, ks.nr*t.k)
@@ -195,7 +229,9 @@ func (g *product) panel(s *scratch, j, p0 int) family {
 		if f != wideF32 {
 			t.ldb = 2 * ks.nr
 		}
+		t.prefetch = uintptr(t.b) + uintptr(height*t.ldb)
 	}
+	t.prefetchStep = uintptr(t.ldb)
 	if f == wideF32 {
 		return ks.family(t.cols)
 	}

@@ -13,6 +13,8 @@ type tile struct {
 	ldb, ldc    int // strides between rows of b and c
 	cols        int // columns of b and c that exist
 	alpha, beta float32
+	// address of the first line to prefetch, and by how much it moves on with each row of b; for AVX2
+	prefetch, prefetchStep uintptr
 }
 
 // family is a group of micro-kernels for one width of the tile and one storage type of b.
@@ -25,21 +27,27 @@ const (
 	wideF16
 )
 
-// kernels describes the micro-kernels of a level.
+// kernels describes the micro-kernels of a level and the blocks that suit them.
 type kernels struct {
 	level  level
 	mr, nr int  // rows and columns of the largest tile
 	narrow int  // columns of the narrow tile, 0 for none
-	lines  int  // rows of a panel of a, mr padded to what the packers write
+	lines  int  // lines that the packers transpose at a time
+	column int  // elements from one column of a panel of a to the next
 	masked bool // b is read only as far as cols
 	whole  bool // c is written as far as the tile goes, not only as far as cols
+
+	blockK int  // longest block of k: a panel of b, or one of a, stays in the L1 cache
+	tiles  int  // most tiles in a block of rows: their panels of a stay in the L2 cache
+	panels int  // panels of b that are packed together
+	perK   bool // shared copies of b hold one block of k, not all of it
 }
 
 var kernelSets = [...]kernels{
-	generic: {level: generic, mr: 4, nr: 4, lines: 4, masked: true},
-	avx2:    {level: avx2, mr: 6, nr: 16, lines: 8},
-	avx512:  {level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, masked: true},
-	neon:    {level: neon, mr: 6, nr: 16, narrow: 8, lines: 8, whole: true},
+	generic: {level: generic, mr: 4, nr: 4, lines: 4, column: 4, masked: true, blockK: 512, tiles: 12, panels: 1},
+	avx2:    {level: avx2, mr: 6, nr: 16, narrow: 8, lines: 8, column: 6, masked: true, blockK: 256, tiles: 32, panels: 4, perK: true},
+	avx512:  {level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, column: 16, masked: true, blockK: 512, tiles: 12, panels: 1},
+	neon:    {level: neon, mr: 6, nr: 16, narrow: 8, lines: 8, column: 8, whole: true, blockK: 512, tiles: 12, panels: 1},
 }
 
 // family returns the float32 family for a number of columns.

@@ -32,6 +32,36 @@ func tile5x16F32AVX2(t *byte)
 //go:noescape
 func tile6x16F32AVX2(t *byte)
 
+// tile1x8F32AVX2 computes a tile of 1 rows and up to 8 columns with B in F32.
+//
+//go:noescape
+func tile1x8F32AVX2(t *byte)
+
+// tile2x8F32AVX2 computes a tile of 2 rows and up to 8 columns with B in F32.
+//
+//go:noescape
+func tile2x8F32AVX2(t *byte)
+
+// tile3x8F32AVX2 computes a tile of 3 rows and up to 8 columns with B in F32.
+//
+//go:noescape
+func tile3x8F32AVX2(t *byte)
+
+// tile4x8F32AVX2 computes a tile of 4 rows and up to 8 columns with B in F32.
+//
+//go:noescape
+func tile4x8F32AVX2(t *byte)
+
+// tile5x8F32AVX2 computes a tile of 5 rows and up to 8 columns with B in F32.
+//
+//go:noescape
+func tile5x8F32AVX2(t *byte)
+
+// tile6x8F32AVX2 computes a tile of 6 rows and up to 8 columns with B in F32.
+//
+//go:noescape
+func tile6x8F32AVX2(t *byte)
+
 // tile1x16BF16AVX2 computes a tile of 1 rows and up to 16 columns with B in BF16.
 //
 //go:noescape

@@ -24,7 +24,7 @@ func writeTables(dir string) error {
 	for _, f := range familiesAVX2 {
 		names = append(names, "")
 		for rows := 1; rows <= rowsAVX2; rows++ {
-			names = append(names, tileName("AVX2", rows, 16, f))
+			names = append(names, tileName("AVX2", rows, 8*f.vecs, f.b))
 		}
 	}
 	table(&b, "tileAVX2", names)

@@ -10,17 +10,19 @@ import (
 
 // Offsets of the fields of cpu.tile, which a test of package cpu compares with the compiler's.
 const (
-	tileK     = 0
-	tileA     = 8
-	tileB     = 16
-	tileC     = 24
-	tileRSA   = 32
-	tileCSA   = 40
-	tileLDB   = 48
-	tileLDC   = 56
-	tileCols  = 64
-	tileAlpha = 72
-	tileBeta  = 76
+	tileK            = 0
+	tileA            = 8
+	tileB            = 16
+	tileC            = 24
+	tileRSA          = 32
+	tileCSA          = 40
+	tileLDB          = 48
+	tileLDC          = 56
+	tileCols         = 64
+	tileAlpha        = 72
+	tileBeta         = 76
+	tilePrefetch     = 80
+	tilePrefetchStep = 88
 )
 
 // storage is the type of the elements of B.
@@ -43,16 +45,18 @@ type tileGen struct {
 	vec               func() reg.VecVirtual
 	t                 reg.Register // *tile
 
-	aPtr            [2]reg.GPVirtual // row 0, row 7
-	rsa, rsa3, rsa5 reg.GPVirtual
-	csa             reg.GPVirtual
-	bPtr, ldb, k    reg.GPVirtual
-	bVec            []reg.VecVirtual
-	bcast           reg.VecVirtual
-	acc             [][][]reg.VecVirtual // [set][row][vec]
-	mask            []reg.OpmaskVirtual  // of the columns, AVX-512
-	loadB           func(mem operand.Mem, v int)
-	storeC          func()
+	aPtr             [2]reg.GPVirtual // row 0, row 7
+	rsa, rsa3, rsa5  reg.GPVirtual
+	csa              reg.GPVirtual
+	bPtr, ldb, k     reg.GPVirtual
+	ahead, stepAhead reg.GPVirtual // what to prefetch, AVX2
+	bVec             []reg.VecVirtual
+	bcast            reg.VecVirtual
+	acc              [][][]reg.VecVirtual // [set][row][vec]
+	mask             []reg.OpmaskVirtual  // of the columns, AVX-512
+	window           operand.Mem          // of masks, AVX2
+	loadB            func(mem operand.Mem, v int)
+	storeC           func()
 }
 
 func (g *tileGen) field(off int) operand.Mem { return operand.Mem{Base: g.t, Disp: off} }
@@ -71,6 +75,9 @@ func (g *tileGen) text(name string) {
 	g.pointers()
 	if g.lanes == 16 && g.b == f32 {
 		g.masks()
+	}
+	if g.lanes == 8 {
+		g.ahead, g.stepAhead = g.loadField(tilePrefetch), g.loadField(tilePrefetchStep)
 	}
 	g.prefetchC()
 	g.loop()
@@ -135,12 +142,14 @@ func (g *tileGen) prefetchC() {
 
 // sets is how many independent sums each element of C has, enough of them to hide the latency of an FMA.
 func (g *tileGen) sets() int {
+	if g.lanes == 8 {
+		return min(4, 12/(g.rows*g.vecs))
+	}
 	return max(1, min(4, 8/(g.rows*g.vecs)))
 }
 
 func (g *tileGen) loop() {
 	sets := g.sets()
-	unroll := max(sets, 2)
 	g.acc = make([][][]reg.VecVirtual, sets)
 	for s := range g.acc {
 		g.acc[s] = make([][]reg.VecVirtual, g.rows)
@@ -156,22 +165,16 @@ func (g *tileGen) loop() {
 		g.bVec = append(g.bVec, g.vec())
 	}
 	g.bcast = g.vec()
-
-	g.SUBQ(operand.U8(unroll), g.k)
-	g.JLT(operand.LabelRef("rest"))
-	g.Label("unrolled")
-	for u := range unroll {
-		g.step(u % sets)
+	if g.lanes == 8 && g.b == f32 {
+		g.CMPQ(g.field(tileCols), operand.U8(g.vecs*g.lanes))
+		g.JNE(operand.LabelRef("tail"))
+		g.turns("", g.loadB)
+		g.JMP(operand.LabelRef("store"))
+		g.Label("tail")
+		g.turns("Tail", g.tailLoads())
+	} else {
+		g.turns("", g.loadB)
 	}
-	g.SUBQ(operand.U8(unroll), g.k)
-	g.JGE(operand.LabelRef("unrolled"))
-	g.Label("rest")
-	g.ADDQ(operand.U8(unroll), g.k)
-	g.JZ(operand.LabelRef("store"))
-	g.Label("single")
-	g.step(0)
-	g.DECQ(g.k)
-	g.JNZ(operand.LabelRef("single"))
 	g.Label("store")
 	for s := 1; s < sets; s++ {
 		for i := range g.rows {
@@ -180,6 +183,27 @@ func (g *tileGen) loop() {
 			}
 		}
 	}
+}
+
+// turns emits the loop over k with the given way to load B.
+func (g *tileGen) turns(name string, loadB func(mem operand.Mem, v int)) {
+	sets := g.sets()
+	unroll := max(sets, 2)
+	g.SUBQ(operand.U8(unroll), g.k)
+	g.JLT(operand.LabelRef("rest" + name))
+	g.Label("unrolled" + name)
+	for u := range unroll {
+		g.step(u%sets, loadB)
+	}
+	g.SUBQ(operand.U8(unroll), g.k)
+	g.JGE(operand.LabelRef("unrolled" + name))
+	g.Label("rest" + name)
+	g.ADDQ(operand.U8(unroll), g.k)
+	g.JZ(operand.LabelRef("store"))
+	g.Label("single" + name)
+	g.step(0, loadB)
+	g.DECQ(g.k)
+	g.JNZ(operand.LabelRef("single" + name))
 }
 
 func (g *tileGen) zero(z reg.VecVirtual) {
@@ -191,14 +215,11 @@ func (g *tileGen) zero(z reg.VecVirtual) {
 }
 
 // step adds the products of one k to a set of sums.
-func (g *tileGen) step(set int) {
+func (g *tileGen) step(set int, loadB func(mem operand.Mem, v int)) {
 	for v := range g.vecs {
-		g.loadB(operand.Mem{Base: g.bPtr, Disp: v * g.lanes * g.b.bytes}, v)
+		loadB(operand.Mem{Base: g.bPtr, Disp: v * g.lanes * g.b.bytes}, v)
 	}
-	g.PREFETCHT0(operand.Mem{Base: g.bPtr, Index: g.ldb, Scale: 8})
-	if g.vecs*g.lanes*g.b.bytes > 64 {
-		g.PREFETCHT0(operand.Mem{Base: g.bPtr, Index: g.ldb, Scale: 8, Disp: 64})
-	}
+	g.prefetchB()
 	for i := range g.rows {
 		g.VBROADCASTSS(g.row(i), g.bcast)
 		for v := range g.vecs {
@@ -210,6 +231,22 @@ func (g *tileGen) step(set int) {
 		g.ADDQ(g.csa, g.aPtr[1])
 	}
 	g.ADDQ(g.ldb, g.bPtr)
+}
+
+// prefetchB asks for a row of B further down; with AVX2, for what the caller says.
+func (g *tileGen) prefetchB() {
+	if g.lanes == 8 && g.vecs == 1 {
+		return
+	}
+	if g.lanes == 8 {
+		g.PREFETCHT0(operand.Mem{Base: g.ahead})
+		g.ADDQ(g.stepAhead, g.ahead)
+		return
+	}
+	g.PREFETCHT0(operand.Mem{Base: g.bPtr, Index: g.ldb, Scale: 8})
+	if g.vecs*g.lanes*g.b.bytes > 64 {
+		g.PREFETCHT0(operand.Mem{Base: g.bPtr, Index: g.ldb, Scale: 8, Disp: 64})
+	}
 }
 
 // widen loads lanes elements of B in their storage type.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
@@ -10,18 +12,35 @@ import (
 // rowsAVX2 is the height of the largest tile: 6*2 sums, 2 vectors of B and 1 of A fill 15 registers.
 const rowsAVX2 = 6
 
-// familiesAVX2 are the kernel families in the order of cpu.family; there is no narrow one, so the wide one stands in.
-var familiesAVX2 = []storage{f32, f32, bf16, f16}
+// familiesAVX2 are the kernel families in the order of cpu.family; each has a kernel for every height.
+var familiesAVX2 = []struct {
+	vecs int
+	b    storage
+}{{2, f32}, {1, f32}, {2, bf16}, {2, f16}}
 
 func tilesAVX2(c *build.Context) {
 	window := maskWindow(c, "tileMasks")
-	for _, b := range []storage{f32, bf16, f16} {
+	for _, f := range familiesAVX2 {
 		for rows := 1; rows <= rowsAVX2; rows++ {
-			g := &tileGen{Context: c, rows: rows, vecs: 2, lanes: 8, b: b, vec: c.YMM}
-			g.loadB = g.widen
-			g.storeC = func() { g.storeColumns(window) }
-			g.text(tileName("AVX2", rows, 16, b))
+			g := &tileGen{Context: c, rows: rows, vecs: f.vecs, lanes: 8, b: f.b, vec: c.YMM, window: window}
+			g.loadB, g.storeC = g.widen, g.storeColumns
+			g.text(tileName("AVX2", rows, 8*f.vecs, f.b))
 		}
+	}
+}
+
+// tailLoads returns the way to load float32 of B, which may come from the matrix itself, no further than its columns go: some of those
+// of the last vector.
+func (g *tileGen) tailLoads() func(mem operand.Mem, v int) {
+	last := g.vecs - 1
+	mask := g.YMM()
+	g.VMOVUPS(maskAddress(g.Context, g.window, g.loadField(tileCols)).Offset(32*last), mask)
+	return func(mem operand.Mem, v int) {
+		if v < last {
+			g.VMOVUPS(mem, g.bVec[v])
+			return
+		}
+		g.VMASKMOVPS(mem, mask, g.bVec[v])
 	}
 }
 
@@ -48,14 +67,15 @@ func maskAddress(c *build.Context, window operand.Mem, n reg.GPVirtual) operand.
 	return operand.Mem{Base: p, Index: skip, Scale: 4}
 }
 
-func (g *tileGen) storeColumns(window operand.Mem) {
+// storeColumns stores the tile, or the columns of it that exist.
+func (g *tileGen) storeColumns() {
 	g.scaled()
 	cols := g.loadField(tileCols)
-	g.CMPQ(cols, operand.U8(16))
+	g.CMPQ(cols, operand.U8(8*g.vecs))
 	g.JNE(operand.LabelRef("narrow"))
 	g.testBeta("add")
 	g.eachRow(func(i int, c operand.Mem) {
-		for v := range 2 {
+		for v := range g.vecs {
 			g.VMOVUPS(g.acc[0][i][v], c.Offset(32*v))
 		}
 	})
@@ -63,34 +83,82 @@ func (g *tileGen) storeColumns(window operand.Mem) {
 	g.Label("add")
 	g.VBROADCASTSS(g.field(tileBeta), g.bcast)
 	g.eachRow(func(i int, c operand.Mem) {
-		for v := range 2 {
+		for v := range g.vecs {
 			g.VFMADD231PS(c.Offset(32*v), g.bcast, g.acc[0][i][v])
 			g.VMOVUPS(g.acc[0][i][v], c.Offset(32*v))
 		}
 	})
 	g.JMP(operand.LabelRef("done"))
 	g.Label("narrow")
-	at := maskAddress(g.Context, window, cols)
-	mask := g.bVec
-	for v := range 2 {
+	g.addOldColumns(cols)
+	g.storeParts(cols)
+	g.Label("done")
+}
+
+// addOldColumns adds beta times the columns of C that exist.
+func (g *tileGen) addOldColumns(cols reg.GPVirtual) {
+	g.testBeta("addNarrow")
+	g.JMP(operand.LabelRef("storeNarrow"))
+	g.Label("addNarrow")
+	at := maskAddress(g.Context, g.window, cols)
+	mask, old := g.bVec, g.YMM()
+	for v := range g.vecs {
 		g.VMOVUPS(at.Offset(32*v), mask[v])
 	}
-	g.testBeta("addNarrow")
-	g.eachRow(func(i int, c operand.Mem) {
-		for v := range 2 {
-			g.VMASKMOVPS(g.acc[0][i][v], mask[v], c.Offset(32*v))
-		}
-	})
-	g.JMP(operand.LabelRef("done"))
-	g.Label("addNarrow")
 	g.VBROADCASTSS(g.field(tileBeta), g.bcast)
-	old := g.YMM()
 	g.eachRow(func(i int, c operand.Mem) {
-		for v := range 2 {
+		for v := range g.vecs {
 			g.VMASKMOVPS(c.Offset(32*v), mask[v], old)
 			g.VFMADD231PS(g.bcast, old, g.acc[0][i][v])
-			g.VMASKMOVPS(g.acc[0][i][v], mask[v], c.Offset(32*v))
 		}
 	})
-	g.Label("done")
+	g.Label("storeNarrow")
+}
+
+// storeParts stores 8, 4, 2 and 1 columns as the bits of cols say. (Masked stores take many cycles on some processors.)
+func (g *tileGen) storeParts(cols reg.GPVirtual) {
+	c, ldc := g.loadField(tileC), g.loadField(tileLDC)
+	g.aPtr[0], g.rsa = c, ldc
+	if g.rows > 3 {
+		g.LEAQ(operand.Mem{Base: ldc, Index: ldc, Scale: 2}, g.rsa3)
+	}
+	if g.rows > 5 {
+		g.LEAQ(operand.Mem{Base: ldc, Index: ldc, Scale: 4}, g.rsa5)
+	}
+	last := func(i int) reg.VecVirtual { return g.acc[0][i][g.vecs-1] }
+	part := func(count int, store func(i int)) {
+		skip := fmt.Sprintf("below%d", count)
+		g.TESTQ(operand.U32(count), cols)
+		g.JZ(operand.LabelRef(skip))
+		for i := range g.rows {
+			store(i)
+		}
+		if count > 1 {
+			g.ADDQ(operand.U8(4*count), c)
+		}
+		g.Label(skip)
+	}
+	if g.vecs == 2 {
+		g.TESTQ(operand.U32(8), cols)
+		g.JNZ(operand.LabelRef("eight"))
+		for i := range g.rows {
+			g.VMOVAPS(g.acc[0][i][0], last(i))
+		}
+		g.JMP(operand.LabelRef("below8"))
+		g.Label("eight")
+		for i := range g.rows {
+			g.VMOVUPS(g.acc[0][i][0], g.row(i))
+		}
+		g.ADDQ(operand.U8(32), c)
+		g.Label("below8")
+	}
+	part(4, func(i int) {
+		g.VMOVUPS(last(i).AsX(), g.row(i))
+		g.VEXTRACTF128(operand.U8(1), last(i), last(i).AsX())
+	})
+	part(2, func(i int) {
+		g.VMOVLPS(last(i).AsX(), g.row(i))
+		g.VPERMILPS(operand.U8(0x0e), last(i).AsX(), last(i).AsX())
+	})
+	part(1, func(i int) { g.VMOVSS(last(i).AsX(), g.row(i)) })
 }
