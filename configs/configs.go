@@ -105,8 +105,16 @@ func eachFile(do func(name string, data []byte) error) error {
 	})
 }
 
+// extracting keeps one extraction from replacing the folder that another has just returned.
+var extracting sync.Mutex
+
+// errFaster ends an extraction that another process was faster with.
+var errFaster = errors.New("another process extracted the files")
+
 // extract makes sure that dir holds the assets. It appears whole or not at all, so that several processes may do this at once.
 func extract(dir string) error {
+	extracting.Lock()
+	defer extracting.Unlock()
 	if intact(dir) == nil {
 		return nil
 	}
@@ -114,15 +122,19 @@ func extract(dir string) error {
 		return err
 	}
 	err := atomicfile.WriteDir(dir, func(tmp string) error {
-		return eachFile(func(name string, data []byte) error {
+		err := eachFile(func(name string, data []byte) error {
 			file := filepath.Join(tmp, filepath.FromSlash(name))
 			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 				return err
 			}
 			return os.WriteFile(file, data, 0o600)
 		})
+		if err == nil && intact(dir) == nil { // do not take the folder away from whoever reads in it
+			return errFaster
+		}
+		return err
 	})
-	if err != nil && intact(dir) == nil { // another process was faster
+	if err != nil && intact(dir) == nil {
 		return nil
 	}
 	return err
