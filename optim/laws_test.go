@@ -74,37 +74,6 @@ func TestFactorwiseRulesDependOnTheFactors(t *testing.T) {
 	}
 }
 
-// trained runs the registered rule as it is, in float32.
-func trained(t *testing.T, name string, b, a *mat.Dense, way route) *mat.Dense {
-	t.Helper()
-	rule, err := NewRule(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wide := wideRule{rule: made[*LoRAMuon](t, "lora-muon")}.start(t, b, a)
-	p := narrowed(t, wide)
-	o, err := New(rule, []Point{p}, Config{WeightDecay: way.h.WeightDecay})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range way.steps {
-		widen(wide, p)
-		g := way.gradient(wide.x())
-		ga, gb := flat(ref.Mul(wide.factorB().T(), g)), flat(ref.Mul(g, wide.factorA().T()))
-		for i, v := range ga {
-			p.A().Grad.F32[i] = float32(wideScale * v)
-		}
-		for i, v := range gb {
-			p.B().Grad.F32[i] = float32(wideScale * v)
-		}
-		if _, err := o.Step(way.h.LR); err != nil {
-			t.Fatal(err)
-		}
-	}
-	widen(wide, p)
-	return wide.x()
-}
-
 // Law 7: rules that normalise their direction do not see a constant factor of the loss.
 func TestPathsDoNotDependOnTheScaleOfTheLoss(t *testing.T) {
 	b, a, way := eight(2)

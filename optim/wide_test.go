@@ -206,3 +206,41 @@ func wholeOf(m dense.Mat[float64]) *mat.Dense {
 	}
 	return d
 }
+
+// trained runs the registered rule as it is, in float32.
+func trained(t *testing.T, name string, b, a *mat.Dense, way route) *mat.Dense {
+	t.Helper()
+	rule, err := NewRule(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := trainedBy(t, rule, b, a, way)
+	return p.x()
+}
+
+// trainedBy runs a rule in float32 and returns where the point ends, and its optimizer.
+func trainedBy(t *testing.T, rule Rule, b, a *mat.Dense, way route) (*widePoint, *Optimizer) {
+	t.Helper()
+	wide := wideRule{rule: made[*LoRAMuon](t, "lora-muon")}.start(t, b, a)
+	p := narrowed(t, wide)
+	o, err := New(rule, []Point{p}, Config{WeightDecay: way.h.WeightDecay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range way.steps {
+		widen(wide, p)
+		g := way.gradient(wide.x())
+		ga, gb := flat(ref.Mul(wide.factorB().T(), g)), flat(ref.Mul(g, wide.factorA().T()))
+		for i, v := range ga {
+			p.A().Grad.F32[i] = float32(wideScale * v)
+		}
+		for i, v := range gb {
+			p.B().Grad.F32[i] = float32(wideScale * v)
+		}
+		if _, err := o.Step(way.h.LR); err != nil {
+			t.Fatal(err)
+		}
+	}
+	widen(wide, p)
+	return wide, o
+}
