@@ -74,7 +74,7 @@ func (r *AdamW) kernel(h Hyper, t int64) cpu.AdamW {
 	correction1 := 1 - math.Pow(r.Betas[0], float64(t))
 	correction2 := 1 - math.Pow(r.Betas[1], float64(t))
 	return cpu.AdamW{
-		Keep:  float32(1 - h.LR*h.WeightDecay),
+		Keep:  float32(1 - float64(h.LR*h.WeightDecay)),
 		Beta1: float32(r.Betas[0]), Mix1: float32(1 - r.Betas[0]),
 		Beta2: float32(r.Betas[1]), Mix2: float32(1 - r.Betas[1]),
 		RootCorrection2: float32(math.Sqrt(correction2)), Eps: float32(r.Eps),

@@ -104,7 +104,7 @@ func normaliseRITE[T dense.Float](r *LoRARITE, c pairStep[T], f *factor[T], v de
 	beta := corrected(r.Beta2, c.steps())
 	for i := range k {
 		for j := range k {
-			gram.Set(i, j, beta*float64(v.At(i, j))+(1-beta)*gram.At(i, j)/float64(g.Rows))
+			gram.Set(i, j, float64(beta*float64(v.At(i, j)))+float64((1-beta)*gram.At(i, j))/float64(g.Rows))
 		}
 	}
 	dense.Copy(v, gram)

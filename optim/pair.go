@@ -43,7 +43,7 @@ func (p pairStep[T]) steps() int64 { return p.counters["step"] }
 
 // rate and keep are the learning rate and what decoupled decay leaves of the point.
 func (p pairStep[T]) rate() float64 { return p.h.LR }
-func (p pairStep[T]) keep() float64 { return 1 - p.h.LR*p.h.WeightDecay }
+func (p pairStep[T]) keep() float64 { return 1 - float64(p.h.LR*p.h.WeightDecay) }
 
 // size returns the extents of X and its rank.
 func (p *LowRank) size() (out, in, r int) {

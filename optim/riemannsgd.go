@@ -125,7 +125,7 @@ func averaged[T dense.Float](r *RiemannSGD, m motion[T]) manifold.Step {
 	t := float64(m.steps())
 	correction := 1 - math.Pow(r.Beta2, t)
 	mean := func(name string, value float64) float64 {
-		v := r.Beta2*m.scalars[name] + (1-r.Beta2)*value
+		v := float64(r.Beta2*m.scalars[name]) + float64((1-r.Beta2)*value)
 		m.scalars[name] = v
 		return v / correction
 	}

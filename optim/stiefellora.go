@@ -83,7 +83,7 @@ func stepStiefelLoRA(r *StiefelLoRA, c pairStep[float32]) error {
 	b, xi, m := dense.Of(c.b, c.out, c.r), c.gradB(), c.buffer(momentumB, c.out, c.r)
 	projectStiefel(c.w, b, xi)
 	mixInto(float32(r.Betas[0]), m.Data, float32(1-r.Betas[0]), xi.Data)
-	v := r.Betas[1]*c.scalars[meanSquare] + (1-r.Betas[1])*dense.SquaredNorm(xi)/float64(len(c.b))
+	v := float64(r.Betas[1]*c.scalars[meanSquare]) + float64((1-r.Betas[1])*dense.SquaredNorm(xi))/float64(len(c.b))
 	c.scalars[meanSquare] = v
 	if c.rate() == 0 || v == 0 {
 		return nil

@@ -28,7 +28,7 @@ func Sum(keep float64, s []float64, by float64, k, c dense.Core) {
 		}
 	}
 	for i, v := range s {
-		c.Set(i, i, c.At(i, i)+keep*v)
+		c.Set(i, i, c.At(i, i)+float64(keep*v))
 	}
 }
 
