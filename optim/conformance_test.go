@@ -66,7 +66,7 @@ var conformance = map[string][]variant{
 	"muon":               {{laws: at(0.05, turned)}},
 	"lora-muon":          {{"", restRatio(1), at(0.2, both)}},
 	"lora-rite":          {{laws: at(0.05, both)}},
-	"lora-tsd":           {{"one projection", edit(func(r *optim.LoRATSD) { r.Projections, r.Rest.LRRatio = 1, 1 }), at(0.05, both)}},
+	"lora-tsd":           {{"one projection", edit(func(r *optim.LoRATSD) { r.Projections, r.Rest.LRRatio = 1, 1 }), at(0.2, both)}},
 	"stella":             {{laws: at(0.05, both)}},
 	"stiefel-lora":       {{laws: at(0.05, both)}},
 	"loro": {
