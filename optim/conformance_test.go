@@ -21,12 +21,11 @@ func edit[R optim.Rule](change func(R)) func(optim.Rule) {
 
 // Short names of claims.
 var (
-	scales    = optimtest.Laws{LossScale: true}                                  // loss scale
-	rotations = optimtest.Laws{Gauge: optimtest.Orthogonal}                      // rotation of the factors
-	bases     = optimtest.Laws{Gauge: optimtest.General}                         // change of basis of the factors
-	both      = optimtest.Laws{Gauge: optimtest.General, LossScale: true}        // change of basis and loss scale
-	turned    = optimtest.Laws{Gauge: optimtest.Orthogonal, LossScale: true}     // rotation and loss scale
-	l2        = optimtest.Laws{Gauge: optimtest.Orthogonal, Decay: optimtest.L2} // rotation, decay as penalty
+	scales = optimtest.Laws{LossScale: true}                                  // loss scale
+	bases  = optimtest.Laws{Gauge: optimtest.General}                         // change of basis of the factors
+	both   = optimtest.Laws{Gauge: optimtest.General, LossScale: true}        // change of basis and loss scale
+	turned = optimtest.Laws{Gauge: optimtest.Orthogonal, LossScale: true}     // rotation and loss scale
+	l2     = optimtest.Laws{Gauge: optimtest.Orthogonal, Decay: optimtest.L2} // rotation, decay as penalty
 )
 
 // at returns the claims for a rule that solves the suite's problems at learning rate lr.

@@ -31,6 +31,24 @@
 //
 // The package example builds the Lion optimizer in this way.
 //
+// The rules that come with the package, by what they do to a [LowRank] point and what their path does not depend on:
+//
+//	adamw, sgd, lora-plus   the factors as plain tensors; sgd: not on a rotation of the factors
+//	muon                    the sign of each factor's momentum; not on a rotation of the factors, nor on the scale of the loss
+//	scaled-adamw            Adam on preconditioned gradients; on the factors it depends
+//	scaled-sgd, lora-pro    preconditioned and projected gradients; not on the factors
+//	lora-muon, lora-rite    signs and second moments in the other factor's metric; not on the factors, nor on the scale of the loss
+//	lora-tsd                the direction of riemannion with a retraction on the factors; likewise
+//	riemannion              Muon on the manifold of matrices of fixed rank; likewise
+//	riemann-sgd             gradient descent there, if asked with Adam's normalisation; not on the factors
+//	geolora                 riemann-sgd that chooses the rank; not on the factors
+//	lora-pro-thin-adam      Adam on the elements of the Riemannian gradient; not on the factors, nor on the scale of the loss
+//	loro                    AdamW on the factors with an exact Riemannian step now and then; on the factors it depends
+//	stella, stiefel-lora    orthonormal factors and a core; they choose the factors at the start, and do not depend on those before
+//
+// "Not on the factors" means on none of the choices (B·Q, Q⁻¹·A) of the same X, momentum, decay and clipping included; tests hold that to
+// 1e-12 in float64. Each rule's documentation has its formulas, source, state and cost.
+//
 // # Optimizer
 //
 // [New] binds a rule to points. It checks tensors, applies learning-rate and decay [Group] patterns, and makes the states;

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Group gives some points their own learning rate or decay. Groups apply in order and later ones win, field by field; LoRA+ is the
-// single group {Match: "*lora_B*", LRMultiplier: 16}.
+// Group gives some points their own learning rate or decay. Groups apply in order and later ones win, field by field; the
+// rule lora-plus is adamw with the single group {Match: "*lora_B*", LRMultiplier: 16}.
 type Group struct {
 	// Match is a pattern for the whole name of a point the rule moves: * stands for any run of characters, ? for one, [a-c] for a
 	// class, as in path.Match. A pattern that matches no point is an error.
