@@ -19,7 +19,7 @@ func BenchmarkAdapterStep(b *testing.B) {
 		{"attention", [][2]int{{2304, 768}, {768, 768}}},
 		{"all", [][2]int{{2304, 768}, {768, 768}, {3072, 768}, {768, 3072}}},
 	} {
-		for _, name := range []string{"adamw", "riemann-sgd", "riemannion"} {
+		for _, name := range optim.Names() {
 			b.Run(set.name+"/"+name, func(b *testing.B) {
 				rule, err := optim.NewRule(name)
 				if err != nil {
