@@ -21,3 +21,13 @@ func dots2x1(t *byte)
 //
 //go:noescape
 func dots2x4(t *byte)
+
+// dots3x1 computes 3 rows and 1 columns of C as inner products.
+//
+//go:noescape
+func dots3x1(t *byte)
+
+// dots3x4 computes 3 rows and 4 columns of C as inner products.
+//
+//go:noescape
+func dots3x4(t *byte)

@@ -2,10 +2,7 @@
 
 package cpu
 
-import (
-	"math"
-	"unsafe"
-)
+import "math"
 
 // The functions below run the assembly on the front of equally long vectors and return how many elements it handled: all whole steps,
 // none at the generic level. These operations are limited by memory, so AVX-512 machines use AVX2 for them too.
@@ -104,22 +101,4 @@ func widenF16Front(dst []float32, src []uint16) int {
 		widenF16Steps(&dst[i], &src[i], min(asmMost, n-i))
 	}
 	return n
-}
-
-// hasDots reports whether the level has kernels for inner products of contiguous vectors.
-func (ks *kernels) hasDots() bool { return ks.level != generic }
-
-// runDots computes 1 or 2 rows and 1 or 4 columns, where the columns of b are contiguous and ldb is the stride between them.
-func runDots(t *tile, rows, cols int) {
-	p := (*byte)(unsafe.Pointer(t))
-	switch {
-	case rows == 2 && cols == 4:
-		dots2x4(p)
-	case rows == 2:
-		dots2x1(p)
-	case cols == 4:
-		dots1x4(p)
-	default:
-		dots1x1(p)
-	}
 }

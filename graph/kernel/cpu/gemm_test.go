@@ -96,6 +96,13 @@ func testGemm(t *testing.T) {
 	for range 250 {
 		randomProduct(t, r, 1+r.IntN(70), 1+r.IntN(100), 1+r.IntN(90))
 	}
+	for range 40 { // few rows or few columns
+		m, n, k := 1+r.IntN(17), 100+r.IntN(500), 50+r.IntN(600)
+		if r.IntN(3) == 0 {
+			m, n = n, m
+		}
+		randomProduct(t, r, m, n, k)
+	}
 	for _, s := range [][3]int{{1, 1, 1}, {3, 5, 0}, {0, 4, 4}, {4, 0, 4}, {1, 600, 700}, {8, 300, 600}, {200, 210, 530}, {500, 16, 300}, {16, 500, 300}} {
 		randomProduct(t, r, s[0], s[1], s[2])
 	}

@@ -118,6 +118,31 @@ func TestPackingLargeOperandsStaysInsideThem(t *testing.T) {
 	})
 }
 
+func TestProductsWithFewRowsStayInsideTheirOperands(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		const most = 700 * 600
+		ga, gb, gc := newGuarded(t, most), newGuarded(t, most), newGuarded(t, most)
+		r := rand.New(rand.NewPCG(45, 46))
+		var m, n, k int
+		defer onFault(t, func() string { return fmt.Sprintf("%dx%dx%d", m, k, n) })()
+		for range 60 {
+			m, n, k = 1+r.IntN(17), 120+r.IntN(580), 60+r.IntN(540)
+			for form := range 8 {
+				atEnd := form&1 != 0
+				a, b, c := Dense(ga.floats(m*k, atEnd), m, k), Dense(gb.floats(k*n, atEnd), k, n), Dense(gc.floats(m*n, atEnd), m, n)
+				if form&2 != 0 {
+					b = Dense(b.Data, n, k).T()
+				}
+				if form&4 != 0 { // as a product with few columns
+					Gemm(1, b.T(), a.T(), float32(n%2), Dense(c.Data, n, m))
+				} else {
+					Gemm(1, a, b, float32(n%2), c)
+				}
+			}
+		}
+	})
+}
+
 func TestVectorFunctionsStayInsideTheirOperands(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		var gs [4]guarded

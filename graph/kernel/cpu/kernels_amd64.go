@@ -1,5 +1,7 @@
 package cpu
 
+import "unsafe"
+
 //go:noescape
 func tileAVX512(t *tile, i int)
 
@@ -95,4 +97,38 @@ func (ks *kernels) packPatches(dst, channel *float32, size int, runs *patchRun, 
 		return false
 	}
 	return true
+}
+
+// runDots computes 1 to 3 rows and 1 or 4 columns, where the columns of b are contiguous and ldb is the stride between them.
+func runDots(t *tile, rows, cols int) {
+	p := (*byte)(unsafe.Pointer(t))
+	switch {
+	case rows == 3 && cols == 4:
+		dots3x4(p)
+	case rows == 2 && cols == 4:
+		dots2x4(p)
+	case cols == 4:
+		dots1x4(p)
+	case rows == 3:
+		dots3x1(p)
+	case rows == 2:
+		dots2x1(p)
+	default:
+		dots1x1(p)
+	}
+}
+
+// runRows adds multiples of t.k rows of b, 1 or 4, to 1 or 2 rows of c with any number of columns.
+func runRows(t *tile, rows int) {
+	p := (*byte)(unsafe.Pointer(t))
+	switch {
+	case rows == 2 && t.k == 4:
+		rows2x4(p)
+	case rows == 2:
+		rows2x1(p)
+	case t.k == 4:
+		rows1x4(p)
+	default:
+		rows1x1(p)
+	}
 }

@@ -1,5 +1,7 @@
 package cpu
 
+import "unsafe"
+
 // run computes a tile with the given number of rows.
 func (ks *kernels) run(f family, t *tile, rows int) {
 	if ks.level == generic {
@@ -45,3 +47,20 @@ func (c curve) run(_ level, dst, src *float32, n int) {
 func expSub(_ level, x *float32, shift float32, n int) float32 { return expSubNEON(x, shift, n) }
 
 func (ks *kernels) packPatches(_, _ *float32, _ int, _ *patchRun, _, _, _, _ int) bool { return false }
+
+// runDots computes 1 or 2 rows and 1 or 4 columns, where the columns of b are contiguous and ldb is the stride between them.
+func runDots(t *tile, rows, cols int) {
+	p := (*byte)(unsafe.Pointer(t))
+	switch {
+	case rows == 2 && cols == 4:
+		dots2x4(p)
+	case rows == 2:
+		dots2x1(p)
+	case cols == 4:
+		dots1x4(p)
+	default:
+		dots1x1(p)
+	}
+}
+
+func runRows(*tile, int) { panic("cpu: no kernel for sums of rows") }

@@ -4,9 +4,9 @@ package cpu
 
 func (ks *kernels) run(_ family, t *tile, rows int) { tileGeneric(t, rows) }
 
-func (ks *kernels) hasDots() bool { return false }
-
 func runDots(*tile, int, int) { panic("cpu: no kernel for inner products") }
+
+func runRows(*tile, int) { panic("cpu: no kernel for sums of rows") }
 
 func (ks *kernels) copyPanels(int, *float32, int, int, *float32, int, int, int, int, int) bool {
 	return false

@@ -9,7 +9,7 @@ import (
 func TestGemmIsTheSameForAnyNumberOfThreads(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(31, 32))
-		shapes := [][3]int{{300, 300, 300}, {16, 700, 1000}, {700, 16, 600}, {4, 1000, 1000}, {1, 2000, 900}, {200, 330, 1100}, {1000, 1, 700}}
+		shapes := [][3]int{{300, 300, 300}, {16, 700, 1000}, {700, 16, 600}, {4, 1000, 1000}, {1, 2000, 900}, {200, 330, 1100}, {1000, 1, 700}, {7, 1500, 1500}}
 		forms, threads := []struct{ a, b int }{{0, 0}, {0, 1}, {1, 0}, {3, 3}}, []int{1, 2, 8}
 		if testing.Short() {
 			forms, threads = forms[:2], threads[1:]
@@ -71,7 +71,7 @@ func TestGemmPropagatesNaNAndInf(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		inf := float32(math.Inf(1))
 		for _, bad := range []float32{float32(math.NaN()), inf, -inf} {
-			for _, s := range [][3]int{{3, 5, 7}, {30, 50, 40}, {1, 40, 33}} {
+			for _, s := range [][3]int{{3, 5, 7}, {30, 50, 40}, {1, 40, 33}, {3, 300, 50}} {
 				m, n, k := s[0], s[1], s[2]
 				ones := func(rows, cols int) Mat {
 					return fill(Dense(make([]float32, rows*cols), rows, cols), func() float32 { return 1 })

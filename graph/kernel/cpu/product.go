@@ -29,7 +29,8 @@ const (
 	directB modeB = iota // in place
 	localB               // each piece of c packs the panel it is about to use
 	sharedB              // in panels that all pieces use
-	dotB                 // in place, stored by columns
+	dotB                 // in place, stored by columns that a few rows of a are multiplied by
+	rowB                 // in place, stored by rows that are added up for a few rows of c
 )
 
 // panels holds columns of a right operand in panels of nr columns and all k rows; one slice is set.
@@ -46,7 +47,14 @@ func (p *panels) at(i int) unsafe.Pointer {
 	return unsafe.Pointer(&p.f32[i])
 }
 
-const slabFloats = 2 << 20 // largest shared copy of b
+const (
+	slabFloats = 2 << 20 // largest shared copy of b
+	inCache    = 8192    // elements of b that stay in the L1 cache
+
+	// lengths of inner products between two additions to c: no call may take long, and what several passes read stays in the cache
+	dotTerms      = 4096
+	dotTermsAgain = 512
+)
 
 // plan takes the decisions for operands whose shapes agree, c not empty and c.CS == 1 or both strides of c odd.
 func (g *product) plan() {
@@ -60,6 +68,11 @@ func (g *product) plan() {
 		g.modeB = sharedB
 	} else {
 		g.planB()
+	}
+	if g.modeB == dotB {
+		if g.kc = min(g.k, dotTerms); g.m > ks.dotTile {
+			g.kc = min(g.k, dotTermsAgain)
+		}
 	}
 	stacked := g.a.RS == 1 && g.m <= 2*ks.lines // as good as panels
 	g.directA = g.n <= 64 || g.m*g.k <= 6144 || g.m <= 8 || stacked
@@ -81,15 +94,26 @@ func (g *product) planB() {
 		g.modeB = localB
 	case g.source != nil:
 		g.modeB = sharedB
-	case ks.hasDots() && g.m <= 4 && g.b.RS == 1 && g.a.CS == 1 && g.c.CS == 1 && g.b.CS != 1:
+	case g.m <= ks.dotRows && g.b.RS == 1 && g.a.CS == 1 && g.c.CS == 1 && g.b.CS != 1:
 		g.modeB = dotB
-	case g.b.CS == 1 && (g.m <= 2*ks.mr || g.k*g.n <= 8192) && ks.fits(g.n):
+	case g.b.CS == 1 && g.c.CS == 1 && g.wholeRows():
+		g.modeB = rowB
+	case g.b.CS == 1 && (g.m <= 2*ks.mr || g.k*g.n <= inCache) && ks.fits(g.n):
 		g.modeB = directB
 	case g.m <= ks.tiles*ks.mr:
 		g.modeB = localB
 	default:
 		g.modeB = sharedB
 	}
+}
+
+// wholeRows reports whether to read b, which is stored by rows, by whole rows. Otherwise tiles walk down it, and touch a page with each
+// step. That pays while b is in the cache, unless its rows compete for the same places there.
+func (g *product) wholeRows() bool {
+	if g.n < 128 || g.k*g.n <= inCache || g.m > g.ks.sumRows {
+		return false
+	}
+	return g.m <= 4 || g.k*g.n > slabFloats || g.b.RS%1024 == 0
 }
 
 // scratch is the working memory of a thread.
@@ -119,8 +143,12 @@ func (g *product) rowsOfBlock() int {
 // block computes rows [i0, i1) and columns [j0, j1) of c, with those terms of the sums that the slab has; j0 is the first column of a
 // panel.
 func (g *product) block(s *scratch, i0, i1, j0, j1 int) {
-	if g.modeB == dotB {
+	switch g.modeB {
+	case dotB:
 		g.dots(s, i0, i1, j0, j1)
+		return
+	case rowB:
+		g.rowSums(s, i0, i1, j0, j1)
 		return
 	}
 	ks, t := g.ks, &s.tile
@@ -277,24 +305,4 @@ func (g *product) tile(s *scratch, f family, i, j, rows int) {
 			g.c.Data[at] = v
 		}
 	}
-}
-
-// dots computes a block as inner products.
-func (g *product) dots(s *scratch, i0, i1, j0, j1 int) {
-	t := &s.tile
-	t.k, t.alpha, t.beta = g.k, g.alpha, g.beta
-	t.rsa, t.ldb, t.ldc = 4*g.a.RS, 4*g.b.CS, 4*g.c.RS
-	for j := j0; j < j1; {
-		cols := 4
-		if j1-j < 4 {
-			cols = 1
-		}
-		t.b = unsafe.Pointer(&g.b.Data[j*g.b.CS])
-		for i := i0; i < i1; i += 2 {
-			t.a, t.c = unsafe.Pointer(&g.a.Data[i*g.a.RS]), unsafe.Pointer(&g.c.Data[i*g.c.RS+j])
-			runDots(t, min(2, i1-i), cols)
-		}
-		j += cols
-	}
-	t.a, t.b, t.c = nil, nil, nil
 }

@@ -27,27 +27,43 @@ const (
 	wideF16
 )
 
-// kernels describes the micro-kernels of a level and the blocks that suit them.
+// kernels describes the micro-kernels of a level and what suits them.
 type kernels struct {
-	level  level
-	mr, nr int  // rows and columns of the largest tile
-	narrow int  // columns of the narrow tile, 0 for none
-	lines  int  // lines that the packers transpose at a time
-	column int  // elements from one column of a panel of a to the next
-	masked bool // b is read only as far as cols
-	whole  bool // c is written as far as the tile goes, not only as far as cols
+	level      level
+	mr, nr     int  // rows and columns of the largest tile
+	narrow     int  // columns of the narrow tile, 0 for none
+	lines      int  // lines that the packers transpose at a time
+	column     int  // elements from one column of a panel of a to the next
+	masked     bool // b is read only as far as cols
+	whole      bool // c is written as far as the tile goes, not only as far as cols
+	dotTile    int  // rows of the largest kernel of inner products
+	rowKernels bool // there are kernels that add up rows of b
 
-	blockK int  // longest block of k: a panel of b, or one of a, stays in the L1 cache
-	tiles  int  // most tiles in a block of rows: their panels of a stay in the L2 cache
-	panels int  // panels of b that are packed together
-	perK   bool // shared copies of b hold one block of k, not all of it
+	blockK  int  // longest block of k: a panel of b, or one of a, stays in the L1 cache
+	tiles   int  // most tiles in a block of rows: their panels of a stay in the L2 cache
+	panels  int  // panels of b that are packed together
+	perK    bool // shared copies of b hold one block of k, not all of it
+	dotRows int  // most rows for which b stored by columns is read in place
+	sumRows int  // most rows for which b stored by rows is read by whole rows
 }
 
 var kernelSets = [...]kernels{
-	generic: {level: generic, mr: 4, nr: 4, lines: 4, column: 4, masked: true, blockK: 512, tiles: 12, panels: 1},
-	avx2:    {level: avx2, mr: 6, nr: 16, narrow: 8, lines: 8, column: 6, masked: true, blockK: 256, tiles: 32, panels: 4, perK: true},
-	avx512:  {level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, column: 16, masked: true, blockK: 512, tiles: 12, panels: 1},
-	neon:    {level: neon, mr: 6, nr: 16, narrow: 8, lines: 8, column: 8, whole: true, blockK: 512, tiles: 12, panels: 1},
+	generic: {
+		level: generic, mr: 4, nr: 4, lines: 4, column: 4, masked: true,
+		blockK: 512, tiles: 12, panels: 1, sumRows: 4,
+	},
+	avx2: {
+		level: avx2, mr: 6, nr: 16, narrow: 8, lines: 8, column: 6, masked: true, dotTile: 3, rowKernels: true,
+		blockK: 256, tiles: 32, panels: 4, perK: true, dotRows: 16, sumRows: 8,
+	},
+	avx512: {
+		level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, column: 16, masked: true, dotTile: 3, rowKernels: true,
+		blockK: 512, tiles: 12, panels: 1, dotRows: 4, sumRows: 2,
+	},
+	neon: {
+		level: neon, mr: 6, nr: 16, narrow: 8, lines: 8, column: 8, whole: true, dotTile: 2,
+		blockK: 512, tiles: 12, panels: 1, dotRows: 4, sumRows: 1,
+	},
 }
 
 // family returns the float32 family for a number of columns.

@@ -12,7 +12,7 @@ import (
 // vectors. They are limited by memory, so AVX2 serves both levels.
 func dotTiles(c *build.Context) {
 	window := maskWindow(c, "dotMasks")
-	for rows := 1; rows <= 2; rows++ {
+	for rows := 1; rows <= 3; rows++ {
 		for _, cols := range []int{1, 4} {
 			(&dotGen{Context: c, rows: rows, cols: cols}).text(window)
 		}
@@ -25,9 +25,9 @@ type dotGen struct {
 	*build.Context
 	rows, cols int
 	t          reg.Register
-	a          [2]reg.GPVirtual
+	a          [3]reg.GPVirtual
 	b          [4]reg.GPVirtual
-	acc        [2][4]reg.VecVirtual
+	acc        [3][4]reg.VecVirtual
 }
 
 func (g *dotGen) load(off int) reg.GPVirtual {
@@ -53,7 +53,7 @@ func (g *dotGen) text(window operand.Mem) {
 	g.SUBQ(operand.U8(8), k)
 	g.JLT(operand.LabelRef("rest"))
 	g.Label("full")
-	g.step(at, nil)
+	g.step(at)
 	g.ADDQ(operand.U8(32), at)
 	g.SUBQ(operand.U8(8), k)
 	g.JGE(operand.LabelRef("full"))
@@ -62,7 +62,7 @@ func (g *dotGen) text(window operand.Mem) {
 	g.JZ(operand.LabelRef("store"))
 	mask := g.YMM()
 	g.VMOVUPS(maskAddress(g.Context, window, k), mask)
-	g.step(at, mask)
+	g.lastStep(at, mask)
 	g.Label("store")
 	g.store()
 	g.VZEROUPPER()
@@ -71,9 +71,12 @@ func (g *dotGen) text(window operand.Mem) {
 
 func (g *dotGen) pointers() {
 	g.a[0], g.b[0] = g.load(tileA), g.load(tileB)
-	if g.rows == 2 {
-		g.a[1] = g.load(tileRSA)
-		g.ADDQ(g.a[0], g.a[1])
+	if g.rows > 1 {
+		rsa := g.load(tileRSA)
+		for i := 1; i < g.rows; i++ {
+			g.a[i] = g.GP64()
+			g.LEAQ(operand.Mem{Base: g.a[i-1], Index: rsa, Scale: 1}, g.a[i])
+		}
 	}
 	if g.cols == 4 {
 		ldb := g.load(tileLDB)
@@ -84,28 +87,32 @@ func (g *dotGen) pointers() {
 	}
 }
 
-// step adds the products of 8 elements, or of those in mask.
-func (g *dotGen) step(at reg.Register, mask reg.VecVirtual) {
-	load := func(p reg.GPVirtual) reg.VecVirtual {
-		y := g.YMM()
-		if m := (operand.Mem{Base: p, Index: at, Scale: 1}); mask == nil {
-			g.VMOVUPS(m, y)
-		} else {
-			g.VMASKMOVPS(m, mask, y)
-		}
-		return y
-	}
-	var a [2]reg.VecVirtual
+// step adds the products of 8 elements.
+func (g *dotGen) step(at reg.Register) {
+	var a [3]reg.VecVirtual
 	for i := range g.rows {
-		a[i] = load(g.a[i])
+		a[i] = g.YMM()
+		g.VMOVUPS(operand.Mem{Base: g.a[i], Index: at, Scale: 1}, a[i])
 	}
+	b := g.YMM()
 	for j := range g.cols {
-		if mask == nil {
-			g.PREFETCHT0(operand.Mem{Base: g.b[j], Index: at, Scale: 1, Disp: 512})
-		}
-		b := load(g.b[j])
+		m := operand.Mem{Base: g.b[j], Index: at, Scale: 1}
+		g.PREFETCHT0(m.Offset(512))
+		g.VMOVUPS(m, b)
 		for i := range g.rows {
 			g.VFMADD231PS(a[i], b, g.acc[i][j])
+		}
+	}
+}
+
+// lastStep adds the products of the elements in mask. It reads B once for each row of A: there are not registers enough for all of A.
+func (g *dotGen) lastStep(at reg.Register, mask reg.VecVirtual) {
+	a, b := g.YMM(), g.YMM()
+	for i := range g.rows {
+		g.VMASKMOVPS(operand.Mem{Base: g.a[i], Index: at, Scale: 1}, mask, a)
+		for j := range g.cols {
+			g.VMASKMOVPS(operand.Mem{Base: g.b[j], Index: at, Scale: 1}, mask, b)
+			g.VFMADD231PS(a, b, g.acc[i][j])
 		}
 	}
 }

@@ -24,6 +24,7 @@ func main() {
 		{"tile_avx512", tilesAVX512},
 		{"tile_avx2", tilesAVX2},
 		{"dots", dotTiles},
+		{"rows", rowSums},
 		{"pack", packers},
 		{"vec", vectorOps},
 		{"vec64", vectorOps64},
