@@ -14,8 +14,8 @@ import "github.com/geotune/geotune/graph/kernel/cpu"
 type LMLoss struct {
 	Bias  bool // there is an input b
 	InOut bool // w is (d,V)
-	// MaxLogits bounds the logits that exist at a time (at least those of one token do); 0 stands for 8 Mi, 32 MiB. A chunk then still
-	// has 64 tokens at a vocabulary of 128k, enough for products to run at full speed.
+	// MaxLogits bounds the logits that exist at a time (at least those of one token do); 0 stands for 32 Mi, 128 MiB. A chunk then still
+	// has 256 tokens at a vocabulary of 128k, enough for products to run at full speed.
 	MaxLogits int
 }
 
@@ -26,7 +26,7 @@ func (LMLoss) String() string { return "lm loss" }
 func (k LMLoss) chunk(tokens, vocabulary int) int {
 	limit := k.MaxLogits
 	if limit == 0 {
-		limit = 8 << 20
+		limit = 32 << 20
 	}
 	return min(tokens, max(1, limit/max(1, vocabulary)))
 }
