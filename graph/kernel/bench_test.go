@@ -50,6 +50,21 @@ func BenchmarkAttention(b *testing.B) {
 	}
 }
 
+func BenchmarkConv2d(b *testing.B) {
+	for _, s := range []struct{ in, size, out, kernel, stride int }{
+		{64, 56, 64, 3, 1}, {320, 64, 320, 3, 1}, {640, 32, 640, 3, 1}, {320, 64, 320, 3, 2}, {320, 64, 320, 1, 1},
+	} {
+		k := kernel.Conv2d{Stride: s.stride, Pad: kernel.Pad(s.kernel / 2)}
+		x := []*kernel.Tensor{kerneltest.Normal(1, 1, s.in, s.size, s.size), kerneltest.Normal(2, s.out, s.in, s.kernel, s.kernel)}
+		flops := 2 * float64(s.in*s.out*s.kernel*s.kernel) * float64(s.size/s.stride*s.size/s.stride)
+		b.Run(fmt.Sprintf("%dx%dx%d-%d-k%d-s%d", s.in, s.size, s.size, s.out, s.kernel, s.stride), func(b *testing.B) {
+			b.Run("trained", func(b *testing.B) { benchmarkPasses(b, k, x, flops, 2) })
+			frozen := []*kernel.Tensor{x[0], kerneltest.Stored(x[1], kernel.BF16)}
+			b.Run("frozen", func(b *testing.B) { benchmarkPasses(b, k, frozen, flops, 1) })
+		})
+	}
+}
+
 func BenchmarkNorm(b *testing.B) {
 	for _, tokens := range []int{256, 2048} {
 		x, w := kerneltest.Normal(1, 4, tokens, 768), kerneltest.Normal(2, 768)
