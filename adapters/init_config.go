@@ -3,6 +3,8 @@ package adapters
 import (
 	"fmt"
 	"math"
+
+	"github.com/geotune/geotune/optim/manifold"
 )
 
 // Init says how an adapter starts, at an update X0 = scale·B·A. Settings that do not belong to the initialisation of that name are
@@ -121,6 +123,9 @@ func (i Init) offset() bool { return i.Base != "" || i.FromGradient() }
 
 // FromGradient reports whether the initialisation needs the gradient at the base weights; see Adapter.StartFromGradient.
 func (i Init) FromGradient() bool { return inits[i.Name].gradient != nil }
+
+// Passes returns how often an initialisation from the gradient goes forward and backward through its batch.
+func (i Init) Passes() int { return manifold.RSVD{Power: *i.Power}.Passes() }
 
 // Sigma returns the singular values that X0 has at the given rank, 0 for an initialisation that does not set them by Scale.
 func (i Init) Sigma(rank int) float64 { return math.Abs(i.Scale) / math.Sqrt(float64(rank)) }

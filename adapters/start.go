@@ -163,8 +163,8 @@ func (a *Adapter) BelongsToModifiedBase() bool {
 	return a.config.Init.Base == BaseModified && a.config.Init.peft() == defaultInit
 }
 
-// SaveBase calls save while the model's parameters hold the weights that the adapter belongs to, W - X0, and reports what rounding them
-// to the type they are stored in has cost.
+// SaveBase calls save while the model's parameters hold the weights that the adapter belongs to, W - X0, and what the adapter trains in place
+// is what it was before. It reports what rounding the weights to the type they are stored in has cost.
 func (a *Adapter) SaveBase(save func() error) (*FuseReport, error) {
 	f := &fusion{}
 	for _, p := range a.linears() {
@@ -175,6 +175,11 @@ func (a *Adapter) SaveBase(save func() error) (*FuseReport, error) {
 		f.report.add(measure(p.base.Name, base.Floats(), p.without(p.start.a, p.start.b), modified.Floats()))
 		p.base.Value = modified
 		defer func() { p.base.Value = base }()
+	}
+	for p, before := range a.base {
+		trained := p.Value
+		p.Value = before
+		defer func() { p.Value = trained }()
 	}
 	return &f.report, save()
 }

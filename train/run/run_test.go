@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -79,6 +80,7 @@ var variants = []variant{
 	{"full", true, false, nil},
 	fromGradient,
 	{"lora, rank: 2, init: {name: loi, scale: 1, base: modified, batches: 3, power: 0, oversample: 3}", true, true, riemannion},
+	{"lora, rank: 2, modules_to_save: [norm], init: {name: loi, scale: 1, base: modified}", false, false, nil},
 	{"lora, rank: 2, init: {name: lora_ga, seed: 3}", true, false, nil},
 }
 
@@ -146,6 +148,7 @@ func TestTheResultDependsOnTheConfigAlone(t *testing.T) {
 			if !bytes.Equal(result(t, out), want) {
 				t.Error("stopped after every step and resumed on 1 to 3 threads, the run gives other bytes")
 			}
+			checkBase(t, v.config(t, model, out), out, whole)
 			if a, b := metrics(t, out), metrics(t, whole); !slices.Equal(a, b) {
 				t.Errorf("metrics of the resumed run:\n%s\nof the uninterrupted run:\n%s", strings.Join(a, "\n"), strings.Join(b, "\n"))
 			}
@@ -162,6 +165,29 @@ func TestTheResultDependsOnTheConfigAlone(t *testing.T) {
 				t.Error("the config.yaml of the run gives other bytes")
 			}
 		})
+	}
+}
+
+// checkBase compares the base models that two runs wrote, if they wrote any, and then that which a resumed run writes in the place of one
+// that got lost: it must not hold what was trained since.
+func checkBase(t *testing.T, cfg *train.Config, out, whole string) {
+	t.Helper()
+	want, err := os.ReadFile(filepath.Join(whole, "base", "model.safetensors"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	for _, lost := range []bool{false, true} {
+		if lost {
+			if err := os.RemoveAll(filepath.Join(out, "base")); err != nil {
+				t.Fatal(err)
+			}
+			if err := carryOut(t, cfg, run.Options{Resume: true}, context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := os.ReadFile(filepath.Join(out, "base", "model.safetensors")); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("the base model differs from that of the uninterrupted run (lost before: %v, error %v)", lost, err)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package run
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,11 +26,13 @@ type begun struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// start makes the adapter ready for its first step, or for the next one in a run that goes on.
-func (r *Run) start(resumed bool) error {
-	steps := []func() error{r.fromGradient, r.writeBegun, r.checkFirstSteps, r.saveBase}
+// start makes the adapter ready for its first step, or for the next one in a run that goes on. When stop ends in the passes through the
+// data, it gives train.ErrInterrupted.
+func (r *Run) start(stop context.Context, resumed bool) error {
+	begin := func() error { return r.fromGradient(stop) }
+	steps := []func() error{begin, r.writeBegun, r.checkFirstSteps, r.saveBase}
 	if resumed {
-		steps = []func() error{r.readBegun, r.saveBase}
+		steps = []func() error{r.readBegun, r.keepBase}
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -40,14 +44,14 @@ func (r *Run) start(resumed bool) error {
 
 // fromGradient carries out an initialisation that needs the gradient, on the first batches of the training data, and tells what it found.
 // The run's own place in the data does not move.
-func (r *Run) fromGradient() error {
+func (r *Run) fromGradient(stop context.Context) error {
 	if !r.adapter.NeedsGradient() {
 		return nil
 	}
 	init := r.adapter.Config().Init
-	fmt.Fprintf(r.o.Log, "init %s: gradient of the base model in %d passes over one batch\n", init.Name, 2*(*init.Power+1))
+	fmt.Fprintf(r.o.Log, "init %s: gradient of the base model in %d passes over one batch\n", init.Name, init.Passes())
 	began := time.Now()
-	batches, targets, err := r.firstBatches(init.Batches)
+	batches, targets, err := r.firstBatches()
 	if err != nil {
 		return err
 	}
@@ -55,6 +59,9 @@ func (r *Run) fromGradient() error {
 		task := text.NewTask(r.model, probes, nil, text.TaskOptions{Checkpoint: r.cfg.Train.Checkpointing})
 		return func() error {
 			for _, b := range batches {
+				if stop.Err() != nil {
+					return train.ErrInterrupted
+				}
 				if _, err := task.Accumulate(b, train.Moment{}, 1/float32(targets)); err != nil {
 					return err
 				}
@@ -62,6 +69,9 @@ func (r *Run) fromGradient() error {
 			return nil
 		}, nil
 	})
+	if errors.Is(err, train.ErrInterrupted) {
+		return train.ErrInterrupted
+	}
 	if err != nil {
 		return err
 	}
@@ -73,15 +83,21 @@ func (r *Run) fromGradient() error {
 	return nil
 }
 
-// firstBatches returns the first micro-batches of the run's data, at most one epoch, and their targets.
-func (r *Run) firstBatches(n int) (batches []*text.Batch, targets int, err error) {
+// startBatches returns how many micro-batches make up the batch of the start: those of one optimizer step by default, at most one epoch.
+func (r *Run) startBatches() int {
+	return min(cmp.Or(r.adapter.Config().Init.Batches, r.cfg.Train.Accumulate), r.data.perEpoch)
+}
+
+// firstBatches returns the micro-batches of the start and their targets.
+func (r *Run) firstBatches() (batches []*text.Batch, targets int, err error) {
+	n := r.startBatches()
 	cfg := *r.cfg
 	cfg.Train.Accumulate = n // all of them are in use at once
 	source, err := r.data.source(&cfg)
 	if err != nil {
 		return nil, 0, err
 	}
-	for range min(max(n, 1), r.data.perEpoch) {
+	for range n {
 		b := source.Next()
 		batches, targets = append(batches, b), targets+b.Targets()
 	}
@@ -106,6 +122,9 @@ func (r *Run) writeBegun() error {
 
 // readBegun brings back, for the report, what the run found when it began.
 func (r *Run) readBegun() error {
+	if cfg := r.adapter.Config(); cfg.From != "" || !cfg.Init.FromGradient() {
+		return nil // a file that is there belongs to another run
+	}
 	text, err := os.ReadFile(r.out(startFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -118,6 +137,14 @@ func (r *Run) readBegun() error {
 		return fmt.Errorf("run: %s: %w", r.out(startFile), err)
 	}
 	return nil
+}
+
+// keepBase makes sure that a run that goes on has its base model.
+func (r *Run) keepBase() error {
+	if _, err := os.Stat(r.out(baseDir)); err == nil { // it appeared whole
+		return nil
+	}
+	return r.saveBase()
 }
 
 // saveBase writes the base model that the saved adapter belongs to, where that is not the run's own.
@@ -141,7 +168,7 @@ func (r *Run) saveBase() error {
 const firstSteps = 10
 
 // checkFirstSteps warns of steps that are too long for the start. Steps of a length near that of X0's singular values throw X0 away: of the
-// 2r directions that the start makes available to the first steps, r are lost (section 5.5 of the notes on arXiv 2507.12142).
+// 2r directions that the start makes available to the first steps, r are lost (arXiv 2507.12142, locally optimal initialisation).
 func (r *Run) checkFirstSteps() error {
 	rule, ok := r.cfg.Optimizer.Rule.(optim.StepLengther)
 	init := r.adapter.Config().Init

@@ -217,3 +217,30 @@ func TestAStartNeedsAModelWideEnough(t *testing.T) {
 		t.Errorf("found error %v", err)
 	}
 }
+
+// TestAnInterruptEndsTheStartFromTheGradient stops a run in the passes before its first step. It goes on as if nothing had been.
+func TestAnInterruptEndsTheStartFromTheGradient(t *testing.T) {
+	model, out, whole := tinyModel(t), filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "whole")
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	r, err := run.Open(fromGradient.config(t, model, out), run.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Train(ended, ended); !errors.Is(err, train.ErrInterrupted) {
+		t.Fatalf("found error %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(out, "init.json")); err == nil {
+		t.Error("the passes went on to their end")
+	}
+	if err := carryOut(t, fromGradient.config(t, model, out), run.Options{Resume: true}, context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := carryOut(t, fromGradient.config(t, model, whole), run.Options{}, context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(result(t, out), result(t, whole)) {
+		t.Error("the adapter differs from that of a run that was not stopped")
+	}
+}

@@ -45,7 +45,7 @@ func (r *Run) planStart() string {
 	init := r.adapter.Config().Init
 	var parts []string
 	if r.adapter.NeedsGradient() {
-		parts = append(parts, fmt.Sprintf("the gradient of the base model in %d passes over %s", 2*(*init.Power+1), counted(max(1, init.Batches), "micro-batch", "micro-batches")))
+		parts = append(parts, fmt.Sprintf("the gradient of the base model in %d passes over %s", init.Passes(), counted(r.startBatches(), "micro-batch", "micro-batches")))
 	}
 	switch {
 	case init.Base == adapters.BaseCarried:

@@ -45,7 +45,7 @@ func (r *Run) Train(finish, stop context.Context) error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	if err := r.start(state.Data != ""); err != nil {
+	if err := r.start(stop, state.Data != ""); err != nil {
 		return err
 	}
 	kept := state.Step
