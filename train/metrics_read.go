@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/geotune/geotune/optim"
 )
 
 // Metrics are the numbers in a run's metrics file, in its order.
@@ -76,6 +78,9 @@ func (l stepLine) metrics() StepMetrics {
 	m := StepMetrics{
 		Step: l.Step, Loss: l.Loss, LR: l.LR, GradNorm: l.GradNorm, Targets: l.Targets, Epoch: l.Epoch,
 		Duration: seconds(l.Seconds), Optimizer: seconds(l.Optimizer),
+	}
+	if l.SigmaRatio != nil {
+		m.Spectrum = optim.Spectrum{Ratio: *l.SigmaRatio, Point: l.SigmaLayer}
 	}
 	for _, items := range []*int{l.Tokens, l.Images} {
 		if items != nil {

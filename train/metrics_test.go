@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/geotune/geotune/optim"
 	"github.com/geotune/geotune/train"
 )
 
@@ -19,7 +20,7 @@ func TestMetricsAreReadAsTheyWereWritten(t *testing.T) {
 		},
 		Steps: []train.StepMetrics{
 			{Step: 1, Loss: 3.1, LR: 1e-4, GradNorm: 2, Items: 40, Targets: 20, Duration: 250 * time.Millisecond, Optimizer: 10 * time.Millisecond},
-			{Step: 2, Loss: 2.9, LR: 2e-4, GradNorm: 1, Items: 44, Targets: 21, Epoch: 1, Duration: 125 * time.Millisecond},
+			{Step: 2, Loss: 2.9, LR: 2e-4, GradNorm: 1, Items: 44, Targets: 21, Epoch: 1, Duration: 125 * time.Millisecond, Spectrum: optim.Spectrum{Ratio: 0.25, Point: "q_proj"}},
 		},
 	}
 	for _, unit := range []string{"tokens", "images"} {

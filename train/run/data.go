@@ -72,6 +72,9 @@ func (r *Run) openFixed(path string, hash io.Writer) error {
 // encodeFiles reads JSONL files and encodes their records; limit bounds the records, 0 = all.
 func encodeFiles(enc *text.Encoder, paths []string, limit int, hash io.Writer) (examples []text.Example, records int, err error) {
 	for _, path := range paths {
+		if limit > 0 && records == limit {
+			break
+		}
 		real, err := configs.Resolve(path)
 		if err != nil {
 			return nil, 0, err

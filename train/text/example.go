@@ -3,11 +3,9 @@ package text
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 
+	"github.com/geotune/geotune/graph/kernel/cpu"
 	"github.com/geotune/geotune/train/text/tokenizer"
 )
 
@@ -79,21 +77,12 @@ func (e *Encoder) Encode(r Record) []Example {
 
 // EncodeAll returns the examples of all records in their order. It uses every core.
 func (e *Encoder) EncodeAll(records []Record) []Example {
-	const portion = 64
-	portions := slices.Collect(slices.Chunk(records, portion))
-	encoded := make([][]Example, len(portions))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(portions)) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(portions); i = int(next.Add(1)) - 1 {
-				for _, r := range portions[i] {
-					encoded[i] = append(encoded[i], e.Encode(r)...)
-				}
-			}
-		})
-	}
-	wg.Wait()
+	encoded := make([][]Example, len(records))
+	cpu.Parallel(len(records), 64, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			encoded[i] = e.Encode(records[i])
+		}
+	})
 	return slices.Concat(encoded...)
 }
 
