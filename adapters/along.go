@@ -143,7 +143,7 @@ func newReplaced(path string, slot **graph.Param) *replaced {
 	return &replaced{slot: slot, base: base, t: newTrainable(p.Name, p)}
 }
 
-func (p *replaced) name() string             { return strings.TrimPrefix(p.t.Key, formats.Prefix) }
+func (p *replaced) name() string             { return pathOf(p.t) }
 func (p *replaced) trainables() []*Trainable { return []*Trainable{p.t} }
 func (p *replaced) points() []optim.Point    { return []optim.Point{optim.NewEuclidean(p.t.tensor())} }
 func (p *replaced) detach()                  { *p.slot = p.base }

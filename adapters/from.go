@@ -1,6 +1,7 @@
 package adapters
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,6 +75,9 @@ func (c Config) agrees(stored Config) error {
 		{"lora_bias", c.LoRABias, stored.LoRABias, c.LoRABias, stored.LoRABias},
 		{"init", !c.Init.isZero(), c.Init == stored.Init, c.Init.Name, stored.Init.Name},
 	} {
+		if k.given && !k.agrees && k.key == "init" && k.want == k.found {
+			return errors.New("init has settings, but they do not apply to an adapter that exists; remove the key")
+		}
 		if k.given && !k.agrees {
 			return fmt.Errorf("%s is %v, but the adapter has %v; remove the key, it comes from there", k.key, k.want, k.found)
 		}

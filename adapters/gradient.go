@@ -6,7 +6,6 @@ import (
 	"math"
 
 	"github.com/geotune/geotune/adapters/formats"
-	"github.com/geotune/geotune/graph"
 	"github.com/geotune/geotune/graph/kernel"
 	"github.com/geotune/geotune/graph/kernel/dense"
 	"github.com/geotune/geotune/layers"
@@ -124,27 +123,18 @@ func (w *waiting) describe(d manifold.SVD[float32]) LayerStart {
 	return l
 }
 
-// probe takes the place of an adapter on a linear layer: LoRA with scale 1 whose product is 0. Where B is 0, the gradient of B is G·Aᵀ; where
-// A is 0, that of A is Bᵀ·G.
-type probe struct{ a, b *Trainable }
-
-func newProbe(l *layers.Linear, width int) *probe {
-	room := func(kind string, shape ...int) *Trainable {
-		key := formats.Key{Module: l.Name, Kind: kind}.String() + ".probe"
-		return newTrainable(key, graph.NewParam(key, shape...))
+// newProbe returns what takes the place of an adapter on a linear layer: LoRA with scale 1 whose product is 0. Where B is 0, the gradient of
+// B is G·Aᵀ; where A is 0, that of A is Bᵀ·G.
+func newProbe(l *layers.Linear, width int) *loraLinear {
+	return &loraLinear{
+		layer: l, base: l.Weight, scale: 1,
+		a: newParam(l.Name, formats.KindA, width, l.In), b: newParam(l.Name, formats.KindB, l.Out, width),
 	}
-	return &probe{a: room(formats.KindA, width, l.In), b: room(formats.KindB, l.Out, width)}
-}
-
-// ApplyLinear implements layers.LinearAdapter.
-func (p *probe) ApplyLinear(g *graph.Graph, l *layers.Linear, x *graph.Node) *graph.Node {
-	in := append(l.Inputs(g, x), g.Param(p.a.Param), g.Param(p.b.Param))
-	return g.Apply(kernel.LoRA{Scale: 1, Bias: l.Bias != nil, InOut: l.InOut}, in...)
 }
 
 // probes serves the products of the gradients of many layers. It implements manifold.Products.
 type probes struct {
-	list []*probe
+	list []*loraLinear
 	pass Pass
 }
 
@@ -154,7 +144,7 @@ func (s *probes) Mul(x, y []dense.Mat[float32]) error {
 		clear(p.b.Param.Value.F32)
 		dense.Copy(matrixOf(p.a.Param.Value), x[i].T())
 	}
-	return s.run(func(i int, p *probe) { dense.Copy(y[i], matrixOf(p.b.Grad)) })
+	return s.run(func(i int, p *loraLinear) { dense.Copy(y[i], matrixOf(p.b.Grad)) })
 }
 
 // MulT implements manifold.Products.
@@ -163,11 +153,11 @@ func (s *probes) MulT(y, x []dense.Mat[float32]) error {
 		clear(p.a.Param.Value.F32)
 		dense.Copy(matrixOf(p.b.Param.Value), y[i])
 	}
-	return s.run(func(i int, p *probe) { dense.Copy(x[i], matrixOf(p.a.Grad).T()) })
+	return s.run(func(i int, p *loraLinear) { dense.Copy(x[i], matrixOf(p.a.Grad).T()) })
 }
 
 // run makes a pass and hands its results over.
-func (s *probes) run(read func(i int, p *probe)) error {
+func (s *probes) run(read func(i int, p *loraLinear)) error {
 	for _, p := range s.list {
 		clear(p.a.Grad.F32)
 		clear(p.b.Grad.F32)

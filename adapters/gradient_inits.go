@@ -7,7 +7,7 @@ import (
 	"github.com/geotune/geotune/optim/manifold"
 )
 
-// loiInit starts at the locally optimal point of arXiv 2507.12142: X0 = alpha·U₁·V₂ᵀ with alpha = scale/√rank (section 5). As in the paper's
+// loiInit starts at the locally optimal point of arXiv 2507.12142: X0 = alpha·U₁·V₂ᵀ with alpha = scale/√rank. As in the paper's
 // Algorithm 5, B has orthonormal columns and A carries alpha; rules on the manifold bring the pair into a form of their own.
 func loiInit(x *initInput, d manifold.SVD[float32]) {
 	p := manifold.LocallyOptimal(d, x.rank, x.settings.Scale/math.Sqrt(float64(x.rank)))

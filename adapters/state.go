@@ -17,7 +17,7 @@ func (a *Adapter) Load(f *formats.Adapter) error {
 	known := map[string]*Trainable{}
 	var paths []string
 	for _, t := range a.trained {
-		path := strings.TrimPrefix(t.Key, formats.Prefix)
+		path := pathOf(t)
 		known[path] = t
 		paths = append(paths, path)
 	}

@@ -17,7 +17,7 @@ func init() {
 //
 //	X ← the part of (1-ηγ)·X - η·M with singular values above τ·‖core‖_F, at least 1 of them and at most r
 //
-// This follows the algorithm as reconstructed in the notes on arXiv 2507.12142, section 8.4; it has neither momentum nor normalisation,
+// The paper's text was not at hand: this is the algorithm as others reconstructed it. It has neither momentum nor normalisation,
 // which RiemannSGD's settings add here: momentum 0 and normalize none give it.
 //
 // The adapter's r is the room that the rank has: files and memory keep their shape, and what lies beyond a layer's rank is exact zeros in

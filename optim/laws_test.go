@@ -10,7 +10,7 @@ import (
 	ref "github.com/geotune/geotune/optim/internal/reference"
 )
 
-// The laws of section 10 of the notes on arXiv 2507.12142, by their numbers there. Package manifold tests those of the geometry itself:
+// The laws of the optimizers on LowRank points, which follow from arXiv 2507.12142. Package manifold tests those of the geometry itself:
 //
 //	1  projection                  manifold: TestProjectionIsDenseIdempotentAndSelfAdjoint
 //	2  gradients by thin products  TestThinProductsAreThoseOfTheDenseGradient

@@ -10,6 +10,5 @@
 // decompositions, about 30·(m+n)·r² + 100·r³·10 operations.
 //
 // Everything is a pure function of its arguments, generic over float32, in which training runs, and float64, in which the laws hold to
-// 1e-12. Section numbers refer to the notes on arXiv 2507.12142 ("RiemannLoRA", "Riemannion"); the algorithms are corrected where the
-// paper's print is wrong.
+// 1e-12. The algorithms are those of arXiv 2507.12142 ("RiemannLoRA", "Riemannion"), corrected where the paper's print is wrong.
 package manifold

@@ -11,7 +11,7 @@ type Frame[T dense.Float] struct {
 }
 
 // NewFrame returns the frame of x and xi, in the memory of w. The bases are copies, so that the point may move afterwards. Cost: one
-// orthonormal complement a side, about 12·(m+n)·r² operations. Section 4.5.
+// orthonormal complement a side, about 12·(m+n)·r² operations.
 func NewFrame[T dense.Float](w *dense.Workspace[T], x Point[T], xi Tangent[T]) Frame[T] {
 	r := x.Rank()
 	u, left, ku := extend(w, x.U, xi.A)
@@ -45,13 +45,13 @@ func (f Frame[T]) Core(w *dense.Workspace[T]) dense.Core { return w.Core(f.K.Row
 
 // Move writes to x the point U·C·Vᵀ truncated to the rank of x by the singular value decomposition of c: the nearest point of the
 // manifold. If carried is not nil, the frame's own tangent vector, transported to that point, is written to it. Singular values stay at
-// least Floor. Cost: a small decomposition and 4·(m+n)·r² operations, twice that with transport. Section 4.5.
+// least Floor. Cost: a small decomposition and 4·(m+n)·r² operations, twice that with transport.
 func (f Frame[T]) Move(w *dense.Workspace[T], c dense.Core, x Point[T], carried *Tangent[T]) {
 	f.MoveWithin(w, c, 0, x, carried)
 }
 
 // MoveWithin is Move that keeps only the singular values larger than tolerance times the norm of c, at least one of them, and returns
-// how many it kept. The directions of x and carried beyond that rank become 0, as do those for which c has no room. Section 8.4.
+// how many it kept. The directions of x and carried beyond that rank become 0, as do those for which c has no room.
 func (f Frame[T]) MoveWithin(w *dense.Workspace[T], c dense.Core, tolerance float64, x Point[T], carried *Tangent[T]) (rank int) {
 	defer w.Release(w.Mark())
 	q := min(c.Rows, c.Cols)

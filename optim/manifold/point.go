@@ -40,7 +40,7 @@ func NewTangent[T dense.Float](w *dense.Workspace[T], m, n, r int) Tangent[T] {
 
 // FromFactors writes P·Qᵀ, with P m×r and Q n×r for r ≤ min(m,n), to x in the canonical gauge. Where the product has rank below r it is
 // no point of the manifold: its missing singular values become start, a small positive number, in directions that lie in the span of
-// the factors as far as that goes and are random beyond it. draw gives standard normal numbers. Section 4.8.
+// the factors as far as that goes and are random beyond it. draw gives standard normal numbers.
 func FromFactors[T dense.Float](w *dense.Workspace[T], p, q dense.Mat[T], x Point[T], start float64, draw func() float64) {
 	defer w.Release(w.Mark())
 	r := x.Rank()

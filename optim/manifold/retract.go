@@ -6,7 +6,7 @@ import "github.com/geotune/geotune/graph/kernel/dense"
 // r near X + ξ; a matrix of higher rank stands for its nearest one of rank r. k and c have the frame's shape.
 type Retraction[T dense.Float] func(w *dense.Workspace[T], s []float64, k, c dense.Core)
 
-// Retract moves x along xi and writes the point that it reaches to to, which may be x. Section 4.6.
+// Retract moves x along xi and writes the point that it reaches to to, which may be x.
 func Retract[T dense.Float](w *dense.Workspace[T], x Point[T], xi Tangent[T], rule Retraction[T], to Point[T]) {
 	defer w.Release(w.Mark())
 	f := NewFrame(w, x, xi)

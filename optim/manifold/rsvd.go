@@ -19,7 +19,7 @@ type Products[T dense.Float] interface {
 type Wanted struct{ Rows, Cols, Rank int }
 
 // RSVD is the randomised singular value decomposition by products alone (Halko, Martinsson and Tropp 2011; BackPropRSVD of arXiv
-// 2507.12142, Algorithm 3, corrected; section 5.6).
+// 2507.12142, Algorithm 3, corrected).
 type RSVD struct {
 	// Oversample is how many directions beyond the wanted ones are followed; 16 is usual.
 	Oversample int

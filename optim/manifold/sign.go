@@ -15,7 +15,7 @@ func SignTol[T dense.Float]() float64 {
 // and cols directions, both r for a point of rank r: the matrix sign, which sets all singular values larger than tol times the largest to
 // 1 and the others to 0, projected back onto the tangent space. It is the exact sign, by singular value decomposition. projections ≥ 1 is
 // how often sign and projection alternate (τ of LoRA-TSD, arXiv 2609.02734): one gives the direction of Riemannion, more bring all
-// singular values nearer to 1; with one they are at most 2/√3, and ⟨ξ,o⟩ is the nuclear norm of ξ. Sections 4.3 and 4.4. o must not be k.
+// singular values nearer to 1; with one they are at most 2/√3, and ⟨ξ,o⟩ is the nuclear norm of ξ. o must not be k.
 func MSign[T dense.Float](w *dense.Workspace[T], k dense.Core, rows, cols int, tol float64, projections int, o dense.Core) {
 	defer w.Release(w.Mark())
 	q := min(k.Rows, k.Cols)

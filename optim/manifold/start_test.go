@@ -35,7 +35,7 @@ func widened(x Point[float32]) Point[float64] {
 func within(x Point[float64], g *mat.Dense) float64 { return SquaredNorm(tangent(x, g)) }
 
 // TestLOICapturesTheMostEnergy: the energy of the gradient in the tangent space is Σ of the leading 2r squared singular values, no random
-// point has more, every complementary split of the triplets has as much, and the directions U₁V₁ᵀ have less. Section 5.4.
+// point has more, every complementary split of the triplets has as much, and the directions U₁V₁ᵀ have less.
 func TestLOICapturesTheMostEnergy(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	const m, n, r = 23, 17, 3
@@ -90,7 +90,7 @@ func columns(m *mat.Dense, from, to int, step ...int) *mat.Dense {
 	return out
 }
 
-// TestTheWholeFamilyOfTheoremIsOptimal: X₀ = [U₁ U₂Σ₂][S₁₁; S₂₁]·[C₂₁ C₂₂][Σ₁V₁ᵀ; V₂ᵀ] with C = S⁻¹ for any invertible S. Section 5.2.
+// TestTheWholeFamilyOfTheoremIsOptimal: X₀ = [U₁ U₂Σ₂][S₁₁; S₂₁]·[C₂₁ C₂₂][Σ₁V₁ᵀ; V₂ᵀ] with C = S⁻¹ for any invertible S.
 func TestTheWholeFamilyOfTheoremIsOptimal(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	const m, n, r = 23, 17, 3
@@ -123,7 +123,7 @@ func TestTheWholeFamilyOfTheoremIsOptimal(t *testing.T) {
 	}
 }
 
-// TestTheFirstRiemannianGradientIsTheBestOfRank2r compares matrices, not energies. Section 5.3.
+// TestTheFirstRiemannianGradientIsTheBestOfRank2r compares matrices, not energies.
 func TestTheFirstRiemannianGradientIsTheBestOfRank2r(t *testing.T) {
 	const r = 3
 	g := ref.Random(rand.New(rand.NewPCG(3, 3)), 23, 17)
@@ -134,7 +134,7 @@ func TestTheFirstRiemannianGradientIsTheBestOfRank2r(t *testing.T) {
 }
 
 // TestTheSizeOfAlphaDecidesWhatTheFirstStepKeeps: steps much shorter than alpha go along all 2r directions, steps much longer throw the
-// start away and keep r of them. Section 5.5.
+// start away and keep r of them.
 func TestTheSizeOfAlphaDecidesWhatTheFirstStepKeeps(t *testing.T) {
 	const r = 3
 	g := ref.Random(rand.New(rand.NewPCG(4, 4)), 23, 17)

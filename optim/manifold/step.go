@@ -15,7 +15,7 @@ type Step struct {
 // Advance moves x to SVD_r(Keep·X - Rate·D) and the momentum along with it by re-projection. The direction D comes from ahead, or from
 // the momentum itself if ahead is nil; that is the economical form, in which direction, retraction and transport share one frame: one
 // orthonormal complement a side and one or two small singular value decompositions. It equals the naive algorithm on factors of rank
-// 2r to rounding error. Sections 4.2, 4.3 and 4.5.
+// 2r to rounding error.
 func Advance[T dense.Float](w *dense.Workspace[T], x Point[T], momentum Tangent[T], ahead *Tangent[T], s Step) {
 	if s.Rate == 0 && s.Keep == 1 {
 		return
@@ -42,7 +42,7 @@ func Advance[T dense.Float](w *dense.Workspace[T], x Point[T], momentum Tangent[
 
 // AdvanceWithin is Advance along the momentum of a point of the given rank, the first directions of x, to another rank up to that of x:
 // singular values of at most tolerance times the norm of Keep·X - Rate·D are dropped, and directions of D outside the spaces of X
-// become directions of X where they are larger. It returns the new rank, at least 1; what x and momentum hold beyond it is 0. Section 8.4.
+// become directions of X where they are larger. It returns the new rank, at least 1; what x and momentum hold beyond it is 0.
 func AdvanceWithin[T dense.Float](w *dense.Workspace[T], x Point[T], rank int, momentum Tangent[T], s Step, tolerance float64) int {
 	defer w.Release(w.Mark())
 	head := momentum.Head(rank)

@@ -4,14 +4,13 @@ import "github.com/geotune/geotune/graph/kernel/dense"
 
 // Project writes to xi the orthogonal projection of an m×n matrix Z onto the tangent space at x, given zv = Z·V (m×r) and ztu = Zᵀ·U
 // (n×r): A = (I - U·Uᵀ)·Z·V, B = Zᵀ·U. For a gradient Z this is the Riemannian gradient. xi may be (zv, ztu). Cost: 4·m·r² operations.
-// Section 2.
 func Project[T dense.Float](w *dense.Workspace[T], x Point[T], zv, ztu dense.Mat[T], xi Tangent[T]) {
 	dense.Copy(xi.A, zv)
 	dense.Copy(xi.B, ztu)
 	dense.RemoveSpan(w, x.U, xi.A)
 }
 
-// ProjectFactors is Project of Z = P·Qᵀ for P m×k and Q n×k. Cost: 4·(m+n)·k·r operations. Section 4.1.
+// ProjectFactors is Project of Z = P·Qᵀ for P m×k and Q n×k. Cost: 4·(m+n)·k·r operations.
 func ProjectFactors[T dense.Float](w *dense.Workspace[T], x Point[T], p, q dense.Mat[T], xi Tangent[T]) {
 	defer w.Release(w.Mark())
 	qv, pu := w.Mat(q.Cols, x.Rank()), w.Mat(p.Cols, x.Rank())
@@ -23,7 +22,7 @@ func ProjectFactors[T dense.Float](w *dense.Workspace[T], x Point[T], p, q dense
 }
 
 // Transport moves the tangent vector xi at x to the point y: the projection of the same matrix onto the tangent space there. Cost:
-// 8·(m+n)·r² operations. Section 2.
+// 8·(m+n)·r² operations.
 func Transport[T dense.Float](w *dense.Workspace[T], x Point[T], xi Tangent[T], y Point[T], to Tangent[T]) {
 	defer w.Release(w.Mark())
 	m, n, r := x.U.Rows, x.V.Rows, x.Rank()
