@@ -18,7 +18,8 @@ func Pad(n int) Padding { return Padding{n, n, n, n} }
 //
 // Inputs: x[n, in, height, width]; w[out, in, kh, kw]; and b[out] if there is a bias. Output: [n, out, (height + padding - kh)/Stride + 1,
 // (width + padding - kw)/Stride + 1], rounded down. The work is one product of 2·out·in·kh·kw operations a pixel of the output forward
-// and one for each of the gradients of x and w; patches are gathered as the products read them and never lie in memory as a matrix.
+// and one for each of the gradients of x and w; patches are gathered as the products read them, at most
+// 8 MiB of them at a time.
 type Conv2d struct {
 	Bias   bool // there is an input b
 	Stride int  // between patches, in both directions; 0 counts as 1

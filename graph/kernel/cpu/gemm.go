@@ -143,9 +143,6 @@ func (g *product) sequential(s *scratch) {
 			g.block(s, i, min(i+rows, g.m), g.slab.j0, g.slab.j1)
 		}
 	}
-	if !g.packed {
-		g.panels = nil
-	}
 }
 
 // firstSlab begins a walk over b in slabs. With the whole of b at hand there is one.

@@ -172,15 +172,14 @@ func (p *Patches) pack(ks *kernels, w *patchScratch, panel []float32, p0, j0, j1
 	}
 	each := len(w.runs) / taps
 	channel, tap := p.Data[p0/taps*size:], p0%taps
-	if p.StepX == 1 && ks.level != generic {
+	if p.StepX == 1 && ks.gathers {
 		w.table = w.table[:0]
 		for _, r := range w.runs {
 			w.table = append(w.table, patchRun{})
 			w.table[len(w.table)-1].set(r)
 		}
-		if ks.packPatches(&panel[0], &channel[0], 4*size, &w.table[0], each, taps, tap, len(panel)/ks.nr) {
-			return
-		}
+		ks.packPatches(&panel[0], &channel[0], 4*size, &w.table[0], each, taps, tap, len(panel)/ks.nr)
+		return
 	}
 	for ; len(panel) > 0; panel = panel[ks.nr:] {
 		row := panel[:ks.nr]

@@ -20,12 +20,9 @@ func (ks *kernels) run(f family, t *tile, rows int) {
 	}
 }
 
-// copyPanels copies cols elements, at most width, of each row into each panel; strides in bytes. It reports false where the level has
-// no kernel for it.
-func (ks *kernels) copyPanels(width int, dst *float32, dstRow, dstPanel int, src *float32, srcRow, srcPanel, rows, panels, cols int) bool {
+// copyPanels copies cols elements, at most width, of each row into each panel; strides in bytes. The generic level has no such kernel.
+func (ks *kernels) copyPanels(width int, dst *float32, dstRow, dstPanel int, src *float32, srcRow, srcPanel, rows, panels, cols int) {
 	switch {
-	case ks.level == generic:
-		return false
 	case ks.level == avx512 && width == 32:
 		copyPanels32AVX512(dst, dstRow, dstPanel, src, srcRow, srcPanel, rows, panels, cols)
 	case ks.level == avx512:
@@ -35,21 +32,15 @@ func (ks *kernels) copyPanels(width int, dst *float32, dstRow, dstPanel int, src
 	default:
 		copyPanels8AVX2(dst, dstRow, dstPanel, src, srcRow, srcPanel, rows, panels, cols)
 	}
-	return true
 }
 
-// packLines stores element p of line i at dst[p*dstRow/4+i]; it uses the first ks.lines lines. It reports false where the level has no
-// kernel for it.
-func (ks *kernels) packLines(dst *float32, dstRow int, lines *[16]*float32, k int) bool {
-	switch ks.level {
-	case generic:
-		return false
-	case avx512:
+// packLines stores element p of line i at dst[p*dstRow/4+i]; it uses the first ks.lines lines. The generic level has no such kernel.
+func (ks *kernels) packLines(dst *float32, dstRow int, lines *[16]*float32, k int) {
+	if ks.level == avx512 {
 		packLinesAVX512(dst, dstRow, &lines[0], k)
-	default:
-		packLinesAVX2(dst, dstRow, &lines[0], k)
+		return
 	}
-	return true
+	packLinesAVX2(dst, dstRow, &lines[0], k)
 }
 
 // run applies the curve to n elements, a multiple of asmStep.
@@ -86,17 +77,13 @@ func expSub(l level, x *float32, shift float32, n int) float32 {
 	return expSubAVX2(x, shift, n)
 }
 
-// packPatches fills rows of a panel with pixels. It reports false where the level has no kernel for it.
-func (ks *kernels) packPatches(dst, channel *float32, size int, runs *patchRun, each, taps, tap, rows int) bool {
-	switch ks.nr {
-	case 16:
+// packPatches fills rows of a panel with pixels.
+func (ks *kernels) packPatches(dst, channel *float32, size int, runs *patchRun, each, taps, tap, rows int) {
+	if ks.nr == 16 {
 		packPatches16AVX2(dst, channel, size, &runs.from, each, taps, tap, rows)
-	case 32:
-		packPatches32AVX2(dst, channel, size, &runs.from, each, taps, tap, rows)
-	default:
-		return false
+		return
 	}
-	return true
+	packPatches32AVX2(dst, channel, size, &runs.from, each, taps, tap, rows)
 }
 
 // runDots computes 1 to 3 rows and 1 or 4 columns, where the columns of b are contiguous and ldb is the stride between them.

@@ -11,23 +11,14 @@ func (ks *kernels) run(f family, t *tile, rows int) {
 	tileNEON(t, int(f)*7+rows)
 }
 
-// copyPanels copies cols elements, at most 16, of each row into each panel; strides in bytes. It reports false where the level has no
-// kernel for it.
-func (ks *kernels) copyPanels(_ int, dst *float32, dstRow, dstPanel int, src *float32, srcRow, srcPanel, rows, panels, cols int) bool {
-	if ks.level == generic {
-		return false
-	}
+// copyPanels copies cols elements, at most 16, of each row into each panel; strides in bytes. The generic level has no such kernel.
+func (ks *kernels) copyPanels(_ int, dst *float32, dstRow, dstPanel int, src *float32, srcRow, srcPanel, rows, panels, cols int) {
 	copyPanelsNEON(dst, dstRow, dstPanel, src, srcRow, srcPanel, rows, panels, cols)
-	return true
 }
 
-// packLines stores element p of line i at dst[p*dstRow/4+i] for 8 lines. It reports false where the level has no kernel for it.
-func (ks *kernels) packLines(dst *float32, dstRow int, lines *[16]*float32, k int) bool {
-	if ks.level == generic {
-		return false
-	}
+// packLines stores element p of line i at dst[p*dstRow/4+i] for 8 lines. The generic level has no such kernel.
+func (ks *kernels) packLines(dst *float32, dstRow int, lines *[16]*float32, k int) {
 	packLinesNEON(dst, dstRow, &lines[0], k)
-	return true
 }
 
 // run applies the curve to n elements, a multiple of asmStep.
@@ -46,7 +37,11 @@ func (c curve) run(_ level, dst, src *float32, n int) {
 
 func expSub(_ level, x *float32, shift float32, n int) float32 { return expSubNEON(x, shift, n) }
 
-func (ks *kernels) packPatches(_, _ *float32, _ int, _ *patchRun, _, _, _, _ int) bool { return false }
+// No set of kernels of this platform asks for the two below.
+
+func (ks *kernels) packPatches(_, _ *float32, _ int, _ *patchRun, _, _, _, _ int) {}
+
+func runRows(*tile, int) {}
 
 // runDots computes 1 or 2 rows and 1 or 4 columns, where the columns of b are contiguous and ldb is the stride between them.
 func runDots(t *tile, rows, cols int) {
@@ -62,5 +57,3 @@ func runDots(t *tile, rows, cols int) {
 		dots1x1(p)
 	}
 }
-
-func runRows(*tile, int) { panic("cpu: no kernel for sums of rows") }

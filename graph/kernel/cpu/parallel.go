@@ -23,7 +23,6 @@ func (p *parallelProduct) compute() {
 	if pack {
 		p.product.panels = &p.shared
 		p.packing.p = p
-		defer func() { p.product.panels = nil }()
 	}
 	for more := p.firstSlab(); more; more = p.nextSlab() {
 		if pack {

@@ -33,7 +33,7 @@ const (
 	rowB                 // in place, stored by rows that are added up for a few rows of c
 )
 
-// panels holds columns of a right operand in panels of nr columns and all k rows; one slice is set.
+// panels holds a right operand, or a slab of one, in panels of nr columns; one slice is set.
 type panels struct {
 	f32 []float32
 	u16 []uint16
@@ -211,6 +211,7 @@ func (g *product) inPlaceItems(s *scratch, lo, hi, sa, sb, sc int) {
 		a, b, c := g.a.Data[item*sa:], g.b.Data[item*sb:], g.c.Data[item*sc:]
 		for j := 0; j < g.n; j += ks.nr {
 			t.cols, t.b = min(ks.nr, g.n-j), unsafe.Pointer(&b[j])
+			t.prefetchDown()
 			f := ks.family(t.cols)
 			for i := 0; i < g.m; i += g.mr {
 				t.a, t.c = unsafe.Pointer(&a[i*g.a.RS]), unsafe.Pointer(&c[i*g.c.RS+j])
@@ -229,7 +230,7 @@ func (g *product) panel(s *scratch, j, j0, j1, p0 int) family {
 	switch g.modeB {
 	case directB:
 		t.b, t.ldb = unsafe.Pointer(&g.b.Data[p0*g.b.RS+j]), 4*g.b.RS
-		t.prefetch, t.prefetchStep = uintptr(t.b)+uintptr(8*t.ldb), uintptr(t.ldb)
+		t.prefetchDown()
 		return ks.family(t.cols)
 	case localB:
 		wide := ks.panels * ks.nr

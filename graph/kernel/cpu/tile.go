@@ -17,6 +17,11 @@ type tile struct {
 	prefetch, prefetchStep uintptr
 }
 
+// prefetchDown asks for the rows of b further down, where b is read in place.
+func (t *tile) prefetchDown() {
+	t.prefetch, t.prefetchStep = uintptr(t.b)+uintptr(8*t.ldb), uintptr(t.ldb)
+}
+
 // family is a group of micro-kernels for one width of the tile and one storage type of b.
 type family int
 
@@ -38,6 +43,7 @@ type kernels struct {
 	whole      bool // c is written as far as the tile goes, not only as far as cols
 	dotTile    int  // rows of the largest kernel of inner products
 	rowKernels bool // there are kernels that add up rows of b
+	gathers    bool // there are kernels that pack the patches of an image
 
 	blockK  int  // longest block of k: a panel of b, or one of a, stays in the L1 cache
 	tiles   int  // most tiles in a block of rows: their panels of a stay in the L2 cache
@@ -53,11 +59,11 @@ var kernelSets = [...]kernels{
 		blockK: 512, tiles: 12, panels: 1, sumRows: 4,
 	},
 	avx2: {
-		level: avx2, mr: 6, nr: 16, narrow: 8, lines: 8, column: 6, masked: true, dotTile: 3, rowKernels: true,
+		level: avx2, mr: 6, nr: 16, narrow: 8, lines: 8, column: 6, masked: true, dotTile: 3, rowKernels: true, gathers: true,
 		blockK: 256, tiles: 32, panels: 4, perK: true, dotRows: 16, sumRows: 8,
 	},
 	avx512: {
-		level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, column: 16, masked: true, dotTile: 3, rowKernels: true,
+		level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, column: 16, masked: true, dotTile: 3, rowKernels: true, gathers: true,
 		blockK: 512, tiles: 12, panels: 1, dotRows: 4, sumRows: 2,
 	},
 	neon: {

@@ -80,7 +80,7 @@ func RemoveSpan[T Float](w *Workspace[T], u, y Mat[T]) {
 // Complement factors the part of y outside the span of the orthonormal u: y = u·(uᵀ·y) + Q·R. It writes Q over y and R to r
 // (cols×cols) and returns how many directions there are, k: the first k columns of Q are orthonormal and orthogonal to u, the first k
 // rows of R are their coordinates, the rest is to be ignored. Directions that are shorter than rounding of y do not count, and there
-// are at most rows - u.Cols. y is projected twice, which is enough (riemannlora notes, section 4.5).
+// are at most rows - u.Cols. y is projected twice, which is enough (Giraud, Langou, Rozložník 2005).
 func Complement[T Float](w *Workspace[T], u, y Mat[T], r Core) (k int) {
 	defer w.Release(w.Mark())
 	floor := RankTol[T]() * Norm(y)
