@@ -85,7 +85,8 @@ func (w *Workspace) block(inner *Graph, leaves []*Node, y *Node) (*blockProgram,
 			return nil, err
 		}
 		for i := range outputs {
-			p.unwanted = append(p.unwanted, p.back.Output(i))
+			own := *p.back.Output(i) // keeps the memory when the output is bound to other
+			p.unwanted = append(p.unwanted, &own)
 		}
 	}
 	w.blocks[key] = p
@@ -132,6 +133,7 @@ func (b *block) Forward(c *kernel.Call) {
 	b.bind(m, c)
 	m.bindOutput(0, c.Y)
 	must(m.RunAll())
+	m.unbind()
 }
 
 // Backward implements kernel.Kernel.
@@ -147,6 +149,7 @@ func (b *block) Backward(c *kernel.Call) {
 		m.bindOutput(out, dst)
 	}
 	must(m.RunAll())
+	m.unbind()
 }
 
 func (b *block) bind(m *Machine, c *kernel.Call) {

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 
 	G "gorgonia.org/gorgonia"
 
@@ -63,6 +64,16 @@ func (m *Machine) Bind(leaf *Node, t *kernel.Tensor) error {
 // Output returns the tensor of output i; its content changes with every run.
 func (m *Machine) Output(i int) *kernel.Tensor { return m.outputs[i].tensor }
 
+// unbind lets go of what leaves and outputs are bound to, until they are bound again.
+func (m *Machine) unbind() {
+	for _, v := range m.leaves {
+		v.tensor.F32 = nil
+	}
+	for _, v := range m.outputs {
+		v.tensor.F32 = nil
+	}
+}
+
 // bindOutput makes output i use the memory of t.
 func (m *Machine) bindOutput(i int, t *kernel.Tensor) { m.outputs[i].tensor.F32 = t.F32 }
 
@@ -96,8 +107,12 @@ func (m *Machine) RunAll() (err error) {
 // Reset does nothing: a run depends on the leaves alone. It is part of gorgonia.VM.
 func (m *Machine) Reset() {}
 
-// Close does nothing; the arena belongs to the workspace. It is part of gorgonia.VM.
-func (m *Machine) Close() error { return nil }
+// Close lets go of the workspace's arena, so that a machine that is not needed any more can be collected. It is part of gorgonia.VM.
+func (m *Machine) Close() error {
+	m.arena.tenants = slices.DeleteFunc(m.arena.tenants, func(t *Machine) bool { return t == m })
+	m.detach()
+	return nil
+}
 
 // attach points every value at its place in the arena.
 func (m *Machine) attach() {
@@ -108,8 +123,9 @@ func (m *Machine) attach() {
 	m.arena.tenants = append(m.arena.tenants, m)
 }
 
-// detach lets go of the arena's memory.
+// detach lets go of the arena's memory until the next run.
 func (m *Machine) detach() {
+	m.generation = -1
 	for _, s := range m.steps {
 		s.detach()
 	}

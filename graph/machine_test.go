@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -279,6 +280,47 @@ func TestMachinesShareAnArena(t *testing.T) {
 		if !slices.Equal(first.Output(i).F32, small[i]) {
 			t.Errorf("output %d changed after a larger machine joined the workspace", i)
 		}
+	}
+}
+
+// TestBlocksHoldNothingBetweenRuns: what a recomputed block was bound to may be in an arena that has been outgrown since.
+func TestBlocksHoldNothingBetweenRuns(t *testing.T) {
+	m, ws := newMLP(3, 5), NewWorkspace()
+	m.run(t, ws, 2, true)
+	if len(ws.blocks) == 0 {
+		t.Fatal("the graph has no blocks")
+	}
+	for _, p := range ws.blocks {
+		for _, inner := range []*Machine{p.forward, p.back} {
+			for n, v := range inner.leaves {
+				if v.tensor.F32 != nil {
+					t.Errorf("leaf %s is still bound", n.label)
+				}
+			}
+		}
+	}
+}
+
+func TestAClosedMachineIsForgotten(t *testing.T) {
+	m, ws := newMLP(3, 5), NewWorkspace()
+	g, loss, _ := m.differentiate(t, ws, 4, false)
+	kept := compile(t, g, loss)
+	if err := kept.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	want := kept.Output(0).F32[0]
+	for range 3 {
+		g, loss, _ := m.differentiate(t, ws, 2, false)
+		passing := compile(t, g, loss)
+		if err := errors.Join(passing.RunAll(), passing.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(ws.outer.tenants); n != 1 {
+		t.Errorf("the workspace knows %d machines; one is in use", n)
+	}
+	if err := errors.Join(kept.Close(), kept.RunAll()); err != nil || kept.Output(0).F32[0] != want {
+		t.Errorf("run again after Close: %v, %v; want %v", kept.Output(0).F32[0], err, want)
 	}
 }
 

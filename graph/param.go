@@ -6,7 +6,8 @@ import "github.com/geotune/geotune/graph/kernel"
 type Param struct {
 	// Name is unique within a model, e.g. "model.layers.0.mlp.up_proj.weight".
 	Name string
-	// Value is read by every graph that uses the parameter. Frozen parameters call Value.Freeze so that packed copies are kept.
+	// Value is read by every graph that uses the parameter. The values of frozen ones are frozen too, so that those of 16
+	// bits keep packed copies.
 	Value *kernel.Tensor
 	// Trainable parameters get a gradient node; the others cost nothing backward. A trainable value is F32.
 	Trainable bool

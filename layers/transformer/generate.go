@@ -165,6 +165,7 @@ func (g *Generator) prefill(prompt []int32) error {
 	if err != nil {
 		return err
 	}
+	defer m.Close()
 	seq.Cache.Start.I32[0] = 0
 	return m.RunAll()
 }
