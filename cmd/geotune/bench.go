@@ -40,7 +40,7 @@ func (a *app) benchGemmCommand() *cobra.Command {
   geotune bench gemm --kind layer,lora`,
 		Long: `Squares, layers of models, the thin products of LoRA, attention and stacks of small blocks, in the layouts in which they occur: NN; NT,
 where the right operand is stored transposed, as in y = x·Wᵀ; TN, as in the gradient of a weight. Layers also with a right operand
-that was packed before, as frozen weights are, and small products beside gonum.`,
+that was packed before, as frozen weights of 16 bits are, and small products beside gonum.`,
 	}
 	fs := c.Flags()
 	fs.IntSliceVar(&o.Threads, "threads", nil, "use these numbers of threads, one after the other: `N,...`; unset = 1 and all cores")

@@ -47,8 +47,8 @@ type GemmRun struct {
 type GemmCase struct {
 	gemmcases.Case
 	Rate
-	// Packed and PackedBF16 are the rates with a right operand that was packed before, as frozen weights are, in float32 and in bfloat16;
-	// for layers alone.
+	// Packed and PackedBF16 are the rates with a right operand that was packed before, in float32 and, as frozen weights of 16 bits are, in
+	// bfloat16; for layers and heads.
 	Packed     *Rate `json:"packed,omitempty"`
 	PackedBF16 *Rate `json:"packed_bf16,omitempty"`
 	// Gonum is the rate of gonum's Sgemm, for small products, and VsGonum ours as a multiple of it, median by median.

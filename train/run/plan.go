@@ -43,15 +43,17 @@ func (r *Run) planMemory(w io.Writer) error {
 	if err := r.task.Prepare(); err != nil {
 		return err
 	}
-	var weights int64
+	var weights, packed int64
 	for _, p := range r.model.Params() {
 		v := p.Value
 		weights += int64(4*len(v.F32) + 2*len(v.U16))
+		packed += int64(4 * len(v.U16)) // a copy for each direction of product
 	}
 	gradients := 8 * int64(r.adapter.Size())
 	activations, state := r.task.ArenaBytes(), int64(r.opt.StateBytes())
-	fmt.Fprintf(w, "memory     about %s: weights %s (and packed copies as large), activations %s, gradients and values %s, optimizer %s\n",
-		rss.Format(2*weights+activations+gradients+state), rss.Format(weights), rss.Format(activations), rss.Format(gradients), rss.Format(state))
+	fmt.Fprintf(w, "memory     about %s: weights %s, packed copies of them %s, activations %s, gradients and values %s, optimizer %s\n",
+		rss.Format(weights+packed+activations+gradients+state), rss.Format(weights), rss.Format(packed), rss.Format(activations),
+		rss.Format(gradients), rss.Format(state))
 	return nil
 }
 
