@@ -8,7 +8,7 @@ import (
 )
 
 func init() {
-	Register("adamw", func() Rule { return &AdamW{Betas: [2]float64{0.9, 0.999}, Eps: 1e-8} })
+	Register("adamw", func() Rule { a := newAdamW(); return &a })
 }
 
 // AdamW is Adam with decoupled weight decay (Loshchilov and Hutter 2019), with the arithmetic of torch.optim.AdamW: for gradient g,
@@ -29,6 +29,9 @@ type AdamW struct {
 	// Eps bounds the denominator from below; default 1e-8.
 	Eps float64 `yaml:"eps"`
 }
+
+// newAdamW returns PyTorch's settings.
+func newAdamW() AdamW { return AdamW{Betas: [2]float64{0.9, 0.999}, Eps: 1e-8} }
 
 // Defaults returns learning rate 2e-4, the usual one for LoRA factors, and PyTorch's decay 0.01.
 func (*AdamW) Defaults() Hyper { return Hyper{LR: 2e-4, WeightDecay: 0.01} }

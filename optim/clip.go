@@ -35,10 +35,10 @@ func (o *Optimizer) gradNorm() (float64, error) {
 			continue
 		}
 		sq := 0.0
-		if tangent != nil {
+		if tensors := u.point.Tensors(); tangent != nil && len(tensors) > 1 {
 			sq = tangent.SquaredNorm(u.point, u.state)
 		} else {
-			for _, t := range u.point.Tensors() {
+			for _, t := range tensors {
 				if t.Grad != nil {
 					sq += o.sumSquares(t.Grad.F32)
 				}

@@ -36,7 +36,7 @@
 //	adamw, sgd, lora-plus   the factors as plain tensors; sgd: not on a rotation of the factors
 //	muon                    the sign of each factor's momentum; not on a rotation of the factors, nor on the scale of the loss
 //	scaled-adamw            Adam on preconditioned gradients; on the factors it depends
-//	scaled-sgd, lora-pro    preconditioned and projected gradients; not on the factors
+//	scaled-sgd, lora-pro    preconditioned and projected gradients; not on the factors, scaled-sgd up to its damping
 //	lora-muon, lora-rite    signs and second moments in the other factor's metric; not on the factors, nor on the scale of the loss
 //	lora-tsd                the direction of riemannion with a retraction on the factors; likewise
 //	riemannion              Muon on the manifold of matrices of fixed rank; likewise

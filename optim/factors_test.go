@@ -99,7 +99,8 @@ func wide(x []float32) []float64 {
 	return y
 }
 
-// With canonical U, V of X every rule's first step is P·Vᵀ + U·Qᵀ for known P and Q of G·V and Gᵀ·U. Steps of 1e-3 leave the second order, which is the tolerance.
+// With canonical U, V of X every rule's first step is P·Vᵀ + U·Qᵀ for known P and Q of G·V and Gᵀ·U. Steps of 1e-3
+// leave the second order, which is the tolerance.
 func TestFirstStepsAreTheirCanonicalForms(t *testing.T) {
 	sign := func(m *mat.Dense) *mat.Dense {
 		var s mat.SVD

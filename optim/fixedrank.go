@@ -46,6 +46,9 @@ func (l LRScaling) factor(out, in int, norm float64) float64 {
 	return adamWRMS * math.Sqrt(float64(out)*float64(in)) / norm
 }
 
+// ofSign is factor for directions with the length of a matrix sign of rank 2r.
+func (l LRScaling) ofSign(out, in, r int) float64 { return l.factor(out, in, math.Sqrt(float64(2*r))) }
+
 // rest returns the settings of the points that AdamW moves: at the learning rate itself if that is AdamW's already.
 func (l LRScaling) rest(r Rest) Rest {
 	if l == LRScalingAdamW {
@@ -111,11 +114,7 @@ func (f *FixedRank) Init(p Point) (*State, error) {
 
 // SquaredNorm returns the squared length of the Riemannian gradient, which does not depend on the factors.
 func (f *FixedRank) SquaredNorm(p Point, _ *State) float64 {
-	x, ok := p.(*LowRank)
-	if !ok {
-		return plainSquaredNorm(p)
-	}
-	c, ok := x.withGradients()
+	c, ok := p.(*LowRank).withGradients()
 	if !ok {
 		return 0 // Step reports it
 	}

@@ -17,7 +17,7 @@ func init() {
 //
 //	X ← the part of (1-ηγ)·X - η·M with singular values above τ·‖core‖_F, at least 1 of them and at most r
 //
-// The paper's text was not at hand: this is the algorithm as others reconstructed it. It has neither momentum nor normalisation,
+// This is the algorithm as others have reconstructed it; the paper's may differ in detail. It has neither momentum nor normalisation,
 // which RiemannSGD's settings add here: momentum 0 and normalize none give it.
 //
 // The adapter's r is the room that the rank has: files and memory keep their shape, and what lies beyond a layer's rank is exact zeros in

@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	ref "github.com/geotune/geotune/optim/internal/reference"
+	"github.com/geotune/geotune/optim/manifold"
 )
 
 // The laws of the optimizers on LowRank points, which follow from arXiv 2507.12142. Package manifold tests those of the geometry itself:
@@ -132,6 +133,34 @@ func TestTransposedProblemsHaveTransposedPaths(t *testing.T) {
 		t.Logf("%s: %.1e", name, e)
 		if symmetric != (e <= lawTolerance) || !symmetric && e < 0.01 {
 			t.Errorf("%s: ends %g of the way apart; symmetric: %v", name, e, symmetric)
+		}
+	}
+}
+
+// Clipping goes by the length of the Riemannian gradient P_T·G, in whatever factors X is and also after the rule has chosen its own.
+func TestClippingGoesByTheRiemannianGradient(t *testing.T) {
+	b, a, way := eight(7)
+	q, inverse := ref.Basis(rand.New(rand.NewPCG(7, 8)), 3, 10)
+	x := startOf(b, a)
+	g := way.gradient(x)
+	want := mat.Norm(ref.Project(x, g, 3), 2)
+	if plain := mat.Norm(g, 2); want > 0.99*plain {
+		t.Fatalf("the gradient is tangent: %g of %g", want, plain)
+	}
+	all := wideRules(t)
+	for _, name := range []string{"lora-pro", "riemannion"} {
+		for _, factors := range [][2]*mat.Dense{{b, a}, {ref.Mul(b, q), ref.Mul(inverse, a)}} {
+			p := all[name].start(t, factors[0], factors[1])
+			p.receive(g)
+			lengths := map[string]float64{"any factors": p.riemannianSquaredNorm(&p.w)}
+			if all[name].fixed {
+				lengths["canonical factors"] = manifold.SquaredNorm(p.gradient(&p.w, p.load(&p.w)))
+			}
+			for how, squared := range lengths {
+				if e := math.Abs(math.Sqrt(squared)/want - 1); !(e <= lawTolerance) {
+					t.Errorf("%s, %s: length %v, want %v", name, how, math.Sqrt(squared), want)
+				}
+			}
 		}
 	}
 }

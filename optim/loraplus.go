@@ -6,7 +6,7 @@ import (
 )
 
 func init() {
-	Register("lora-plus", func() Rule { return &LoRAPlus{AdamW: AdamW{Betas: [2]float64{0.9, 0.999}, Eps: 1e-8}, Ratio: 16} })
+	Register("lora-plus", func() Rule { return &LoRAPlus{AdamW: newAdamW(), Ratio: 16} })
 }
 
 // LoRAPlus is LoRA+ (Hayou et al. 2024, arXiv 2402.12354): AdamW with a larger learning rate for the factor B of LowRank points, which

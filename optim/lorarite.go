@@ -58,10 +58,10 @@ const (
 func (r *LoRARITE) Init(p Point) (*State, error) {
 	s, err := r.FactorRule.Init(p)
 	if x, ok := p.(*LowRank); ok && err == nil {
-		out, in, rank := x.size()
-		if rank > min(out, in) {
-			return nil, fmt.Errorf("rank %d of a %d×%d matrix; it must be at most %d", rank, out, in, min(out, in))
+		if err := x.pair().checkRank(); err != nil {
+			return nil, err
 		}
+		_, _, rank := x.size()
 		s.Buffers[secondA], s.Buffers[secondB] = make([]float32, rank*rank), make([]float32, rank*rank)
 	}
 	return s, err

@@ -62,13 +62,7 @@ func (r *LoRATSD) SquaredNorm(p Point, _ *State) float64 { return riemannianSqua
 
 // StepLength implements StepLengther: lr, times what LRScaling makes of it.
 func (r *LoRATSD) StepLength(p *LowRank, lr float64) float64 {
-	out, in, rank := p.size()
-	return lr * r.scaling(out, in, rank)
-}
-
-// scaling is the factor of the learning rate of an out×in matrix; the direction has the length of a matrix sign of rank 2r.
-func (r *LoRATSD) scaling(out, in, rank int) float64 {
-	return r.LRScaling.factor(out, in, math.Sqrt(float64(2*rank)))
+	return lr * r.LRScaling.ofSign(p.size())
 }
 
 // Step moves p by one step.
@@ -93,7 +87,7 @@ func stepLoRATSD[T dense.Float](r *LoRATSD, c pairStep[T]) error {
 	tangentCore(c.w, u, v, a.g, k)
 	o := c.w.Core(k.Rows, k.Cols)
 	manifold.MSign(c.w, k, u.rank, v.rank, manifold.SignTol[T](), r.Projections, o)
-	rate, root := c.rate()*r.scaling(c.out, c.in, c.r)/c.scale, math.Sqrt(c.keep())
+	rate, root := c.rate()*r.LRScaling.ofSign(c.out, c.in, c.r)/c.scale, math.Sqrt(c.keep())
 
 	// ΔB = D·A⁺ takes the columns of D within the rows of A, ΔA = B⁺·D the rest of its rows within the columns of B.
 	left := c.w.Core(k.Rows, c.r)

@@ -10,7 +10,7 @@ import (
 
 func init() {
 	Register("loro", func() Rule {
-		return &LORO{AdamW: AdamW{Betas: [2]float64{0.9, 0.999}, Eps: 1e-8}, Period: 100, ExactGradient: ExactRaw, RestLRRatio: 0.05}
+		return &LORO{AdamW: newAdamW(), Period: 100, ExactGradient: ExactRaw, RestLRRatio: 0.05}
 	})
 }
 
@@ -61,14 +61,12 @@ func (r *LORO) Validate() error {
 	case r.ExactGradient != ExactRaw && r.ExactGradient != ExactAdam:
 		return fmt.Errorf("loro: exact_gradient %q; it must be raw or adam", r.ExactGradient)
 	}
-	rest := r.rest()
+	rest := r.rest(r.RestLRRatio)
 	if err := rest.validate(); err != nil {
 		return fmt.Errorf("loro: %w", err)
 	}
 	return nil
 }
-
-func (r *LORO) rest() Rest { return Rest{LRRatio: r.RestLRRatio, Betas: r.Betas, Eps: r.Eps} }
 
 // Split keeps LowRank points whole.
 func (*LORO) Split(p Point) []Point { return wholeLowRank(p) }
@@ -82,8 +80,8 @@ func (r *LORO) Init(p Point) (*State, error) {
 	if !ok {
 		return r.AdamW.Init(p)
 	}
-	if out, in, rank := x.size(); rank > min(out, in) {
-		return nil, fmt.Errorf("rank %d of a %d×%d matrix; it must be at most %d", rank, out, in, min(out, in))
+	if err := x.pair().checkRank(); err != nil {
+		return nil, err
 	}
 	s := factorAverages(x)
 	s.Counters[sinceExact] = 0
@@ -92,7 +90,7 @@ func (r *LORO) Init(p Point) (*State, error) {
 
 // Step moves p by one step.
 func (r *LORO) Step(p Point, s *State, h Hyper) error {
-	rest := r.rest()
+	rest := r.rest(r.RestLRRatio)
 	return movePair(r, &rest, p, s, h, stepLORO)
 }
 

@@ -3,7 +3,6 @@ package optim
 import (
 	"math"
 
-	"github.com/geotune/geotune/graph/kernel/cpu"
 	"github.com/geotune/geotune/graph/kernel/dense"
 )
 
@@ -105,15 +104,10 @@ func newSide[T dense.Float](w *dense.Workspace[T], y dense.Mat[T]) side[T] {
 	return s
 }
 
-// riemannianSquaredNorm returns the squared length of the Riemannian gradient of a LowRank point in whatever gauge its factors are, and
-// that of the plain gradient of other points. Where X has lower rank, only the gradient of the directions that are there counts. Clipping
+// riemannianSquaredNorm returns the squared length of the Riemannian gradient of a LowRank point in whatever gauge its factors are. Where X has lower rank, only the gradient of the directions that are there counts. Clipping
 // by it does not depend on the factors; their own gradients grow without bound when one factor is much longer than the other.
 func riemannianSquaredNorm(p Point) float64 {
-	x, ok := p.(*LowRank)
-	if !ok {
-		return plainSquaredNorm(p)
-	}
-	c, ok := x.withGradients()
+	c, ok := p.(*LowRank).withGradients()
 	if !ok {
 		return 0 // Step reports it
 	}
@@ -130,15 +124,4 @@ func (p pair[T]) riemannianSquaredNorm(w *dense.Workspace[T]) float64 {
 	dense.MulCore(w, contiguous(w, dense.Of(p.ga, p.r, p.in).T()), u.inverse, gu)
 	dense.RemoveSpan(w, u.q.Columns(0, u.rank), gv)
 	return (dense.SquaredNorm(gv) + dense.SquaredNorm(gu)) / (p.scale * p.scale)
-}
-
-// plainSquaredNorm returns the sum of the squares of all gradients of p.
-func plainSquaredNorm(p Point) float64 {
-	var sum float64
-	for _, t := range p.Tensors() {
-		if t.Grad != nil {
-			sum += cpu.SumSquares(t.Grad.F32)
-		}
-	}
-	return sum
 }

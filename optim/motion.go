@@ -10,14 +10,22 @@ import (
 	"github.com/geotune/geotune/optim/manifold"
 )
 
-// canonical rewrites the factors in the canonical gauge A = Vᵀ, B = U·diag(σ)/scale. Where X has rank below r its missing singular values
-// become start, in directions that depend on the name of the point alone.
-func (p pair[T]) canonical(w *dense.Workspace[T], start float64) error {
+// checkRank refuses factors that are wider than they are long, and a scale at which X says nothing of them.
+func (p pair[T]) checkRank() error {
 	if p.r > min(p.out, p.in) {
 		return fmt.Errorf("rank %d of a %d×%d matrix; it must be at most %d", p.r, p.out, p.in, min(p.out, p.in))
 	}
 	if p.scale == 0 || math.IsNaN(p.scale) || math.IsInf(p.scale, 0) {
 		return fmt.Errorf("scale %v; it must be finite and not 0", p.scale)
+	}
+	return nil
+}
+
+// canonical rewrites the factors in the canonical gauge A = Vᵀ, B = U·diag(σ)/scale. Where X has rank below r its missing singular values
+// become start, in directions that depend on the name of the point alone.
+func (p pair[T]) canonical(w *dense.Workspace[T], start float64) error {
+	if err := p.checkRank(); err != nil {
+		return err
 	}
 	b, a := contiguous(w, dense.Of(p.b, p.out, p.r)), contiguous(w, dense.Of(p.a, p.r, p.in).T())
 	for i := range b.Data {

@@ -16,8 +16,12 @@ type Rest struct {
 }
 
 func newRest(lrRatio float64) Rest {
-	return Rest{LRRatio: lrRatio, Betas: [2]float64{0.9, 0.999}, Eps: 1e-8}
+	a := newAdamW()
+	return a.rest(lrRatio)
 }
+
+// rest returns the Rest that moves as a does, at lrRatio times the rule's learning rate.
+func (a *AdamW) rest(lrRatio float64) Rest { return Rest{LRRatio: lrRatio, Betas: a.Betas, Eps: a.Eps} }
 
 func (r *Rest) adamW() AdamW { return AdamW{Betas: r.Betas, Eps: r.Eps} }
 

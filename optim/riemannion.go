@@ -2,7 +2,6 @@ package optim
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/geotune/geotune/graph/kernel/dense"
 	"github.com/geotune/geotune/optim/manifold"
@@ -25,7 +24,7 @@ func init() {
 // The matrix sign is exact. Steps have a spectral length of about η whatever the gradient, so a schedule that decays to 0 is needed to
 // converge.
 //
-// State: (out+in)·r values a point, half of Adam's. Cost: about 40·(out+in)·r² + 10⁴·r³/10 operations. Invariances: any change of basis
+// State: (out+in)·r values a point, half of Adam's. Cost: about 40·(out+in)·r² + 10³·r³ operations. Invariances: any change of basis
 // of the factors, momentum and decay included; scaling the loss. It commutes with orthogonal maps and with transposition of X. Where B
 // starts at 0, where X has no tangent space, the first step depends on A as the start does.
 type Riemannion struct {
@@ -60,13 +59,7 @@ func (r *Riemannion) Validate() error {
 
 // StepLength implements StepLengther: lr, times what LRScaling makes of it.
 func (r *Riemannion) StepLength(p *LowRank, lr float64) float64 {
-	out, in, rank := p.size()
-	return lr * r.scaling(out, in, rank)
-}
-
-// scaling is the factor of the learning rate of an out×in matrix; the direction has the length of a matrix sign of rank 2r.
-func (r *Riemannion) scaling(out, in, rank int) float64 {
-	return r.LRScaling.factor(out, in, math.Sqrt(float64(2*rank)))
+	return lr * r.LRScaling.ofSign(p.size())
 }
 
 // Step moves p by one step.
@@ -78,7 +71,7 @@ func (r *Riemannion) Step(p Point, s *State, h Hyper) error {
 func stepRiemannion[T dense.Float](r *Riemannion, c pairStep[T]) error {
 	m := c.motion()
 	mix(r.Momentum, m.momentum, 1, m.gradient)
-	step := manifold.Step{Rate: c.rate() * r.scaling(c.out, c.in, c.r), Keep: c.keep(), Projections: r.Projections}
+	step := manifold.Step{Rate: c.rate() * r.LRScaling.ofSign(c.out, c.in, c.r), Keep: c.keep(), Projections: r.Projections}
 	if !r.Nesterov {
 		m.finish(nil, step)
 		return nil

@@ -10,7 +10,7 @@ import (
 func init() {
 	Register("scaled-sgd", func() Rule { return &ScaledSGD{FactorRule: newFactorRule(0.9, 2e-3), Damping: 1e-6} })
 	Register("scaled-adamw", func() Rule {
-		return &ScaledAdamW{AdamW: AdamW{Betas: [2]float64{0.9, 0.999}, Eps: 1e-8}, Damping: 1e-6}
+		return &ScaledAdamW{AdamW: newAdamW(), Damping: 1e-6}
 	})
 }
 
@@ -131,7 +131,7 @@ func factorAverages(x *LowRank) *State {
 
 // Step moves p by one step.
 func (r *ScaledAdamW) Step(p Point, s *State, h Hyper) error {
-	rest := Rest{LRRatio: 1, Betas: r.Betas, Eps: r.Eps}
+	rest := r.rest(1)
 	return movePair(r, &rest, p, s, h, stepScaledAdamW)
 }
 

@@ -10,7 +10,7 @@ import (
 
 func init() {
 	Register("stella", func() Rule {
-		return &StelLA{AdamW: AdamW{Betas: [2]float64{0.9, 0.999}, Eps: 1e-8}, StartSigma: 1e-6}
+		return &StelLA{AdamW: newAdamW(), StartSigma: 1e-6}
 	})
 }
 
@@ -95,7 +95,7 @@ func (r *StelLA) Init(p Point) (*State, error) {
 
 // Step moves p by one step.
 func (r *StelLA) Step(p Point, s *State, h Hyper) error {
-	rest := Rest{LRRatio: 1, Betas: r.Betas, Eps: r.Eps}
+	rest := r.rest(1)
 	return movePair(r, &rest, p, s, h, stepStelLA)
 }
 
@@ -115,11 +115,11 @@ func stepStelLA(r *StelLA, c pairStep[float32]) error {
 		y, g            dense.Mat[float32]
 		average, square string
 	}{{u, gu, averageU, squareU}, {v, c.gradA(), averageOfV, squareOfV}} {
-		g, moved := side.g, contiguous(c.w, side.y)
+		g, step := side.g, c.w.Mat(side.y.Rows, c.r) // from 0: y + step - y would keep few digits of a small step
 		removeRotated(c.w, side.y, g)
-		plain.Step(moved.Data, g.Data, c.buffers[side.average], c.buffers[side.square])
-		mixInto(1, moved.Data, -1, side.y.Data)
-		alongStiefel(c.w, side.y, moved, math.Sqrt(float64(width)/float64(side.y.Rows)))
+		dense.Zero(step)
+		plain.Step(step.Data, g.Data, c.buffers[side.average], c.buffers[side.square])
+		alongStiefel(c.w, side.y, step, math.Sqrt(float64(width)/float64(side.y.Rows)))
 	}
 	decayed.Step(s.Data, gs.Data, c.buffers[averageS], c.buffers[squareS])
 	dense.Mul(1, u, s, 0, dense.Of(c.b, c.out, c.r))

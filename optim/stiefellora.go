@@ -9,19 +9,19 @@ import (
 )
 
 func init() {
-	Register("stiefel-lora", func() Rule { return &StiefelLoRA{AdamW: AdamW{Betas: [2]float64{0.9, 0.999}, Eps: 1e-8}} })
+	Register("stiefel-lora", func() Rule { return &StiefelLoRA{AdamW: newAdamW()} })
 }
 
 // StiefelLoRA keeps the columns of B orthonormal and lets A carry the size of X = s·B·A (Park et al. 2025, arXiv 2508.17901). A moves by
-// AdamW, and B along the Stiefel manifold with a retraction by QR. The exact rule for B is not in the sources at hand; it is Riemannian
-// Adam here (as in geoopt: one second moment a matrix), with the second moment taken per element, so that one learning rate serves both:
+// AdamW, and B along the Stiefel manifold with a retraction by QR. The rule for B is Riemannian Adam
+// (as in geoopt: one second moment a matrix), with the second moment taken per element, so that one learning rate serves both:
 //
 //	ξ = ∂B - B·sym(Bᵀ∂B)
 //	M ← β₁·M + (1-β₁)·ξ,   v ← β₂·v + (1-β₂)·‖ξ‖²/(out·r)
 //	B ← QR(B - η·M̂/(√v̂ + ε)),   M ← its part along the manifold at the new B
 //
 // X starts as the adapter's init left it, with B = U and A = Σ·Vᵀ/s from its singular value decomposition; where X is 0, the columns of
-// B are random and A is 0.
+// B are random and A is tiny.
 //
 // State: out·r + 2·in·r values and one number. Cost: Adam's on A and about 10·out·r² operations. Invariances: the choice of the factors
 // before the start, as long as the singular values of X differ; the scale of the loss, up to ε.
@@ -72,7 +72,7 @@ func (r *StiefelLoRA) Init(p Point) (*State, error) {
 
 // Step moves p by one step.
 func (r *StiefelLoRA) Step(p Point, s *State, h Hyper) error {
-	rest := Rest{LRRatio: 1, Betas: r.Betas, Eps: r.Eps}
+	rest := r.rest(1)
 	return movePair(r, &rest, p, s, h, stepStiefelLoRA)
 }
 

@@ -124,9 +124,8 @@ func (p *widePoint) x() *mat.Dense {
 	return x
 }
 
-// step moves p by one step of the rule for the gradient g with respect to X.
-func (r wideRule) move(t *testing.T, p *widePoint, g *mat.Dense, h Hyper) {
-	t.Helper()
+// receive gives the factors the gradients that they have where X has g.
+func (p *widePoint) receive(g *mat.Dense) {
 	copy(p.ga, flat(ref.Mul(p.factorB().T(), g)))
 	copy(p.gb, flat(ref.Mul(g, p.factorA().T())))
 	for _, side := range [][]float64{p.ga, p.gb} {
@@ -134,6 +133,12 @@ func (r wideRule) move(t *testing.T, p *widePoint, g *mat.Dense, h Hyper) {
 			side[i] *= p.scale
 		}
 	}
+}
+
+// step moves p by one step of the rule for the gradient g with respect to X.
+func (r wideRule) move(t *testing.T, p *widePoint, g *mat.Dense, h Hyper) {
+	t.Helper()
+	p.receive(g)
 	p.counters["step"]++
 	p.w.Release(dense.Mark{})
 	if err := r.step(pairStep[float64]{w: &p.w, pair: p.pair, memory: p.memory, h: h}); err != nil {
