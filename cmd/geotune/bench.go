@@ -43,7 +43,7 @@ where the right operand is stored transposed, as in y = x·Wᵀ; TN, as in the g
 that was packed before, as frozen weights of 16 bits are, and small products beside gonum.`,
 	}
 	fs := c.Flags()
-	fs.IntSliceVar(&o.Threads, "threads", nil, "use these numbers of threads, one after the other: `N,...`; unset = 1 and all cores")
+	fs.IntSliceVar(&o.Threads, "threads", nil, "use these numbers of threads, one after the other: `N,...`; unset = 1 and GOMAXPROCS, all cores by default")
 	fs.DurationVar(&o.Budget, "budget", 250*time.Millisecond, "measure each product for `TIME`, but at least five times")
 	fs.StringSliceVar(&o.Kinds, "kind", nil, "measure products of this `KIND,...` only: "+strings.Join(bench.GemmKinds(), ", "))
 	fs.BoolVar(&json, "json", false, "print one JSON object")
@@ -98,7 +98,7 @@ the time by kind of kernel. LoRA sits on the attention with rank 16 and alpha 32
 	fs.StringVar(&optimizer, "optimizer", "adamw", "`NAME` of the update rule")
 	fs.Float64Var(&lr, "lr", 1e-4, "learning `RATE`")
 	fs.StringVar(&o.DType, "dtype", "float32", "`TYPE` in which frozen weights are kept: float32, bfloat16, float16")
-	fs.IntVar(&o.Threads, "threads", 0, "use `N` threads; 0 = all cores")
+	fs.IntVar(&o.Threads, "threads", 0, "use `N` threads; 0 = GOMAXPROCS, all cores by default")
 	fs.IntVar(&o.Steps, "steps", 10, "measure `N` steps")
 	fs.IntVar(&o.Warmup, "warmup", 3, "after `N` that do not count")
 	fs.StringArrayVar(&o.Sets, "set", nil, "change a setting as in a config for train: `KEY=VALUE` of adapter, optimizer, or batch sizes; may be repeated")

@@ -18,7 +18,7 @@ import (
 
 // GemmOptions say which matrix products are measured.
 type GemmOptions struct {
-	// Threads are the numbers of threads, each of which gets a run of its own; empty means 1 and all cores.
+	// Threads are the numbers of threads, each of which gets a run of its own; empty means 1 and GOMAXPROCS.
 	Threads []int
 	// Budget is the time for each form of each product. At least five runs are measured, however long they take.
 	Budget time.Duration
@@ -86,7 +86,7 @@ func Gemm(ctx context.Context, o GemmOptions) (*GemmResult, error) {
 		return nil, err
 	}
 	if len(o.Threads) == 0 {
-		o.Threads = slices.Compact([]int{1, runtime.NumCPU()})
+		o.Threads = slices.Compact([]int{1, runtime.GOMAXPROCS(0)})
 	}
 	r := &GemmResult{Bench: "gemm", Budget: o.Budget.Seconds(), Machine: thisMachine()}
 	for _, n := range o.Threads {

@@ -24,26 +24,26 @@ func (m Machine) String() string {
 	return fmt.Sprintf("%s of %d cores, %s, %s", m.Level, m.CPUs, m.Go, m.Platform)
 }
 
-// peakTime is how long the processor's rate is measured, before and after a benchmark each.
+// peakTime is how long the processor's rate is measured at a time.
 const peakTime = 100 * time.Millisecond
 
 func peak(threads int) float64 { return cpu.PeakGFLOPS(threads, peakTime) }
 
-// useThreads sets the number of threads, 0 for all cores, and returns it with a function that undoes the change.
+// useThreads sets the number of threads, 0 for as many as the program would use anyway, and returns it with a function that undoes the change.
 func useThreads(n int) (threads int, restore func(), err error) {
 	if err := checkThreads(n); err != nil {
 		return 0, nil, err
 	}
+	before := runtime.GOMAXPROCS(n) // which leaves it alone for 0
 	if n == 0 {
-		n = runtime.NumCPU()
+		n = before
 	}
-	before := runtime.GOMAXPROCS(n)
 	return n, func() { runtime.GOMAXPROCS(before) }, nil
 }
 
 func checkThreads(n int) error {
 	if n < 0 || n > 4096 {
-		return UsageError{fmt.Sprintf("%d threads; expected at least 1, or 0 for all cores", n)}
+		return UsageError{fmt.Sprintf("%d threads; expected at least 1, or 0 for GOMAXPROCS", n)}
 	}
 	return nil
 }

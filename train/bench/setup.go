@@ -67,6 +67,9 @@ func newSetup(o StepOptions, trace graph.Trace) (*setup, error) {
 	if s.adapter, err = adapters.Attach(s.model, s.cfg.Adapter, seed, rng); err != nil {
 		return nil, err
 	}
+	if s.adapter.NeedsGradient() {
+		return nil, UsageError{fmt.Sprintf("init %s: a step is measured after the start, which takes passes of its own; choose another init", s.cfg.Adapter.Init.Name)}
+	}
 	source, err := text.NewBatcher(randomExamples(batches*s.cfg.Train.Batch, length, mc.VocabSize), text.BatchOptions{
 		Size: s.cfg.Train.Batch, MaxLength: length, Hold: s.cfg.Train.Accumulate,
 	})
@@ -109,7 +112,7 @@ func allowed(set string) bool {
 	key, _, _ := strings.Cut(set, "=")
 	for _, k := range overridable {
 		if key == k && !strings.HasSuffix(k, ".") || strings.HasSuffix(k, ".") && strings.HasPrefix(key, k) {
-			return key != "adapter.type"
+			return key != "adapter.type" && key != "adapter.from"
 		}
 	}
 	return false

@@ -16,7 +16,7 @@ type StepOptions struct {
 	Preset  string
 	Adapter string // LoRA or Full
 	DType   string // in which frozen weights are kept: float32, bfloat16, float16
-	Threads int    // 0 = all cores
+	Threads int    // 0 = GOMAXPROCS
 	// Steps are measured after Warmup steps, the first of which compiles the program and packs the weights.
 	Steps, Warmup int
 	// Sets override the run's config, KEY=VALUE; see the error for what can be set.

@@ -241,7 +241,9 @@ func (c *chart) labels(b *strings.Builder, x, y scale, bottom float64) {
 			if !c.logX {
 				text += fmt.Sprintf(" %.3f", l.end.y)
 			}
-			fmt.Fprintf(b, `<path class="leader %s" d="M%.1f %.1f L%d %.1f H%d"/>`+"\n", l.line.class(), x.at(l.end.x), l.wanted, plotRight+14, l.top, plotRight+24)
+			if l.end.x >= c.from { // otherwise the line ends to the left of the plot
+				fmt.Fprintf(b, `<path class="leader %s" d="M%.1f %.1f L%d %.1f H%d"/>`+"\n", l.line.class(), x.at(l.end.x), l.wanted, plotRight+14, l.top, plotRight+24)
+			}
 		} else {
 			text += " (diverged)"
 		}

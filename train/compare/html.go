@@ -110,11 +110,16 @@ func (r Rate) String() string {
 // pageRows returns the table's cells, the best of those columns marked in which one can be best.
 func (r *Results) pageRows() []pageRow {
 	figures := map[string]func(*Row) *float64{
-		"best loss":         func(v *Row) *float64 { return v.Best.mean() },
-		"final loss":        func(v *Row) *float64 { return v.Final.mean() },
-		"steps to baseline": func(v *Row) *float64 { return v.ToBaseline.mean() },
-		"time to baseline":  func(v *Row) *float64 { return v.SecondsToBaseline },
-		"step":              func(v *Row) *float64 { return v.StepSeconds },
+		"best loss":         func(v *Row) *float64 { return r.whole(v, v.Best).mean() },
+		"final loss":        func(v *Row) *float64 { return r.whole(v, v.Final).mean() },
+		"steps to baseline": func(v *Row) *float64 { return r.whole(v, v.ToBaseline).mean() },
+		"time to baseline": func(v *Row) *float64 {
+			if r.whole(v, v.ToBaseline) == nil {
+				return nil
+			}
+			return v.SecondsToBaseline
+		},
+		"step": func(v *Row) *float64 { return v.StepSeconds },
 	}
 	least := map[string]float64{}
 	for title, figure := range figures {
@@ -143,6 +148,14 @@ func (r *Results) pageRows() []pageRow {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// whole returns s if it is over all seeds: a mean over those that happened to get somewhere does not compete with the means of others.
+func (r *Results) whole(v *Row, s *Stat) *Stat {
+	if s == nil || v.Diverged > 0 || s.N < len(r.Setup.Seeds) {
+		return nil
+	}
+	return s
 }
 
 func (s *Stat) mean() *float64 {

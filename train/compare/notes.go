@@ -31,7 +31,7 @@ func (s *Setup) timing() string {
 		return "Times were not measured."
 	}
 	return fmt.Sprintf("Step times are not those of the runs, which shared the processor: each variant was timed alone afterwards, over its first %s, on %d %s of %s. "+
-		"Each step counts with the fastest of three measurements. Evaluations are not included.",
+		"Each step counts with the fastest of three measurements. Evaluations are not included, nor what a rule does only every so many steps.",
 		counted(s.TimedSteps, "step"), s.Threads, plural(s.Threads, "thread", "threads"), s.Platform)
 }
 

@@ -141,7 +141,7 @@ type job struct{ variant, rate, seed int }
 // lr returns the learning rate of j.
 func (p *Plan) lr(j job) float64 { return p.variants[j.variant].rates[j.rate] }
 
-// String names the run in messages.
+// describe names the run in messages.
 func (p *Plan) describe(j job) string {
 	return fmt.Sprintf("%s lr %s seed %d", p.variants[j.variant].Name, rateText(p.lr(j)), p.seeds[j.seed])
 }

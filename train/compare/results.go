@@ -211,12 +211,14 @@ func (q *queue) setup() Setup {
 		for seed := range q.seeds {
 			if o := q.outcomes[job{q.baseline, r, seed}]; o != nil {
 				tokens, steps = tokens+float64(o.Tokens), steps+float64(o.Steps)
-				s.Steps = max(s.Steps, o.Steps)
 				if len(o.Evals) > 0 && o.Evals[0].Step == 0 {
 					s.StartLoss = o.Evals[0].Loss
 				}
 			}
 		}
+	}
+	for _, o := range q.outcomes {
+		s.Steps = max(s.Steps, o.Steps)
 	}
 	s.TokensPerStep = tokens / max(1, steps)
 	return s

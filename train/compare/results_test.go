@@ -12,7 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -250,5 +252,46 @@ func TestEveryVariantMayDiverge(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(dir, HTMLFile))
 	if err != nil || !strings.Contains(string(page), "Every variant diverged.") || strings.Contains(string(page), "NaN") {
 		t.Errorf("%v:\n%s", err, page)
+	}
+}
+
+func TestMeansOverSomeSeedsDoNotCompete(t *testing.T) {
+	r := known(t)
+	few := &r.Variants[1]
+	seconds := 0.1
+	few.Best, few.ToBaseline, few.SecondsToBaseline = &Stat{Mean: 0.1, N: 1}, &Stat{Mean: 1, N: 1}, &seconds
+	titles := []string{"best loss", "steps to baseline", "time to baseline"}
+	for i, row := range r.pageRows() {
+		for c, cell := range row.Cells {
+			if title := columns[c].title; slices.Contains(titles, title) && cell.Best != (i == 0) {
+				t.Errorf("%s, %s: marked as best: %v", row.Name, title, cell.Best)
+			}
+		}
+	}
+	if text := few.cellOf(t, r, "time to baseline"); text != "0.1 s (1/2)" {
+		t.Errorf("time to baseline %q", text)
+	}
+}
+
+// cellOf returns the text of a column.
+func (v *Row) cellOf(t *testing.T, r *Results, title string) string {
+	t.Helper()
+	for _, c := range columns {
+		if c.title == title {
+			return c.cell(v, &r.Setup)
+		}
+	}
+	t.Fatalf("no column %q", title)
+	return ""
+}
+
+// TestAnOutcomeThatIsNotOnDiskDoesNotCount lets a run end with an outcome that could not be written.
+func TestAnOutcomeThatIsNotOnDiskDoesNotCount(t *testing.T) {
+	s := &sweep{queue: newQueue(mustParse(t, small)), progress: newProgress(io.Discard, false, 1)}
+	s.changed = sync.NewCond(&s.mu)
+	canceled := false
+	s.ended(job{0, 0, 0}, &Outcome{}, errors.New("disk full"), func() { canceled = true })
+	if len(s.outcomes) > 0 || !canceled || s.failed == nil || !strings.Contains(s.failed.Error(), "seed 1: disk full") {
+		t.Errorf("outcomes %v, canceled %v, failed %v", s.outcomes, canceled, s.failed)
 	}
 }

@@ -27,9 +27,15 @@ type Options struct {
 }
 
 // interruptedError is train.ErrInterrupted with advice that fits a comparison.
-type interruptedError struct{ left int }
+type interruptedError struct {
+	left   int
+	timing bool // all runs are done
+}
 
 func (e interruptedError) Error() string {
+	if e.timing {
+		return "interrupted while the variants are timed; all runs are done, the same command continues"
+	}
 	return fmt.Sprintf("interrupted; the runs in progress are saved, %d are left; the same command continues", e.left)
 }
 
@@ -52,7 +58,7 @@ type sweep struct {
 // Run carries the comparison out, or what is left of it, and returns the results. When finish ends, the runs in progress complete
 // their step and save, when stop ends they save at once; the error then is train.ErrInterrupted.
 func (p *Plan) Run(finish, stop context.Context, o Options) (*Results, error) {
-	if o.Log == nil || o.Quiet {
+	if o.Log == nil {
 		o.Log = io.Discard
 	}
 	s := &sweep{queue: newQueue(p), o: o, warned: map[string]bool{}}
@@ -63,7 +69,11 @@ func (p *Plan) Run(finish, stop context.Context, o Options) (*Results, error) {
 	if err := s.begin(); err != nil {
 		return nil, err
 	}
-	s.progress = newProgress(o.Log, o.Terminal, s.left())
+	shown := o.Log
+	if o.Quiet {
+		shown = io.Discard
+	}
+	s.progress = newProgress(shown, o.Terminal, s.left())
 	if err := s.trainAll(finish, stop); err != nil {
 		return nil, err
 	}
@@ -172,7 +182,7 @@ func (s *sweep) trainAll(finish, stop context.Context) error {
 		return s.failed
 	}
 	if left := s.left(); left > 0 {
-		return interruptedError{left}
+		return interruptedError{left: left}
 	}
 	return nil
 }
@@ -200,9 +210,13 @@ func (s *sweep) ended(j job, o *Outcome, err error, cancel func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running--
-	if o != nil {
+	switch {
+	case err == nil:
 		s.outcomes[j] = o
-	} else if !errors.Is(err, train.ErrInterrupted) {
+	case errors.Is(err, train.ErrInterrupted):
+		o = nil
+	default:
+		o = nil
 		s.failed = errors.Join(s.failed, fmt.Errorf("%s: %w", s.describe(j), err))
 		cancel()
 	}
@@ -268,6 +282,10 @@ func (s *sweep) warn(j job, text string) {
 	name := fmt.Sprintf("%s lr %s", s.variants[j.variant].Name, rateText(s.lr(j)))
 	if key := name + text; !s.warned[key] {
 		s.warned[key] = true
+		if s.o.Quiet {
+			fmt.Fprintf(s.o.Log, "warning: %s: %s\n", name, text)
+			return
+		}
 		s.progress.note("warning: %s: %s", name, text)
 	}
 }

@@ -27,11 +27,11 @@ var columns = []column{
 	{"final loss", "held-out loss after the last step", func(r *Row, _ *Setup) string { return lossCell(r.Final) }},
 	{"vs baseline", "best loss minus that of the baseline with the same seed", func(r *Row, _ *Setup) string { return differenceCell(r) }},
 	{"steps to baseline", "first evaluated step with a loss as low as the baseline's best with the same seed; in brackets for how many seeds, where not all", stepsCell},
-	{"time to baseline", "these steps times the time of a step", func(r *Row, _ *Setup) string {
+	{"time to baseline", "these steps times the time of a step, after the time of an initialisation from the gradient", func(r *Row, s *Setup) string {
 		if r.SecondsToBaseline == nil {
 			return missing
 		}
-		return fmt.Sprintf("%.1f s", *r.SecondsToBaseline)
+		return fmt.Sprintf("%.1f s", *r.SecondsToBaseline) + s.someSeeds(r.ToBaseline)
 	}},
 	{"step", "time of a training step alone on the machine", func(r *Row, _ *Setup) string {
 		if r.StepSeconds == nil {
@@ -39,7 +39,7 @@ var columns = []column{
 		}
 		return milliseconds(*r.StepSeconds)
 	}},
-	{"optimizer", "share of the step inside the optimizer: rule and geometry", func(r *Row, _ *Setup) string {
+	{"optimizer", "share of the step inside the optimizer: the gradient's norm, clipping, rule and geometry", func(r *Row, _ *Setup) string {
 		if r.OptimizerShare == nil {
 			return missing
 		}
@@ -92,11 +92,15 @@ func stepsCell(r *Row, s *Setup) string {
 	if r.ToBaseline == nil {
 		return missing
 	}
-	text := fmt.Sprintf("%.0f", r.ToBaseline.Mean)
-	if r.ToBaseline.N < len(s.Seeds) {
-		text += fmt.Sprintf(" (%d/%d)", r.ToBaseline.N, len(s.Seeds))
+	return fmt.Sprintf("%.0f", r.ToBaseline.Mean) + s.someSeeds(r.ToBaseline)
+}
+
+// someSeeds says in brackets for how many seeds a figure stands, where not for all.
+func (s *Setup) someSeeds(f *Stat) string {
+	if f.N == len(s.Seeds) {
+		return ""
 	}
-	return text
+	return fmt.Sprintf(" (%d/%d)", f.N, len(s.Seeds))
 }
 
 // WriteText writes the table for people, with notes below it.
@@ -178,7 +182,7 @@ func (r *Results) WriteCSV(w io.Writer) error {
 	for _, name := range []string{"best_loss", "final_loss", "best_loss_minus_baseline", "steps_to_baseline"} {
 		header = append(header, name, name+"_std", name+"_min", name+"_max", name+"_n")
 	}
-	header = append(header, "seconds_to_baseline", "step_s", "optimizer_share", "state_bytes", "trained")
+	header = append(header, "seconds_to_baseline", "start_s", "step_s", "optimizer_share", "state_bytes", "trained")
 	lines := [][]string{header}
 	for _, v := range r.Variants {
 		var tried []string
@@ -192,7 +196,7 @@ func (r *Results) WriteCSV(w io.Writer) error {
 		for _, s := range []*Stat{v.Best, v.Final, v.Against, v.ToBaseline} {
 			line = append(line, s.cells()...)
 		}
-		for _, f := range []*float64{v.SecondsToBaseline, v.StepSeconds, v.OptimizerShare} {
+		for _, f := range []*float64{v.SecondsToBaseline, &v.StartSeconds, v.StepSeconds, v.OptimizerShare} {
 			line = append(line, number(f))
 		}
 		lines = append(lines, append(line, strconv.FormatInt(v.StateBytes, 10), strconv.Itoa(v.Trained)))

@@ -6,19 +6,25 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 
+	"github.com/geotune/geotune/graph/kernel/cpu"
 	"github.com/geotune/geotune/train"
 	"github.com/geotune/geotune/train/run"
 )
 
 // Timing is how long a step of a variant takes while nothing else runs. The mean is over the first steps of the run with the first
-// seed, for each of which the fastest of three measurements counts; all variants have the same batches.
+// seed, for each of which the fastest of three measurements counts; all variants have the same batches. Work that a rule does only every
+// so many steps is left out, since one of the three is without it.
 type Timing struct {
-	// Config identifies the run, Threads is GOMAXPROCS.
+	// Config identifies the run, Machine the platform and the instruction set, Program the executable. Threads is GOMAXPROCS.
 	Config  string `json:"config"`
+	Machine string `json:"machine"`
+	Program string `json:"program"`
 	Threads int    `json:"threads"`
 	Steps   int    `json:"steps"`
 	// StepSeconds is the time of a step, OptimizerSeconds the part of it inside the optimizer.
@@ -28,8 +34,8 @@ type Timing struct {
 	StartSeconds float64 `json:"start_s"`
 }
 
-// time measures the variants one after the other; those that were measured before, by the same config and threads, are not measured
-// again. It returns them by variant, nil where no learning rate was chosen.
+// time measures the variants one after the other; those that were measured before, by the same program with the same config and threads on such a
+// machine, are not measured again. It returns them by variant, nil where no learning rate was chosen.
 func (s *sweep) time(ctx context.Context) ([]*Timing, error) {
 	timings := make([]*Timing, len(s.variants))
 	if s.cfg.Timing == 0 {
@@ -50,7 +56,7 @@ func (s *sweep) time(ctx context.Context) ([]*Timing, error) {
 		path := filepath.Join(dir, s.variants[v].Name+".json")
 		t, err := s.timeOne(ctx, cfg, path, s.variants[v].Name)
 		if errors.Is(err, train.ErrInterrupted) {
-			return nil, interruptedError{}
+			return nil, interruptedError{timing: true}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("time %s: %w", s.variants[v].Name, err)
@@ -67,14 +73,20 @@ func (s *sweep) timeOne(ctx context.Context, cfg *train.Config, path, name strin
 		return nil, err
 	}
 	sum := sha256.Sum256([]byte(text))
-	want := Timing{Config: hex.EncodeToString(sum[:]), Threads: runtime.GOMAXPROCS(0), Steps: s.cfg.Timing}
+	want := Timing{
+		Config: hex.EncodeToString(sum[:]), Machine: runtime.GOOS + "/" + runtime.GOARCH + " " + cpu.Level(), Program: program(),
+		Threads: runtime.GOMAXPROCS(0), Steps: s.cfg.Timing,
+	}
 	var t Timing
 	found, err := readJSON(path, &t)
 	if err != nil {
 		return nil, err
 	}
-	if found && t.Config == want.Config && t.Threads == want.Threads && t.Steps == want.Steps {
-		return &t, nil
+	if measured := t; found {
+		measured.StepSeconds, measured.OptimizerSeconds, measured.StartSeconds = 0, 0, 0
+		if measured == want {
+			return &t, nil
+		}
 	}
 	t = want
 	if err := t.measure(ctx, cfg); err != nil {
@@ -83,6 +95,24 @@ func (s *sweep) timeOne(ctx context.Context, cfg *train.Config, path, name strin
 	s.progress.note("timed %s alone: %s a step, %s of it in the optimizer", name, milliseconds(t.StepSeconds), milliseconds(t.OptimizerSeconds))
 	return &t, writeJSON(path, &t)
 }
+
+// program identifies the executable: a new build may be faster.
+var program = sync.OnceValue(func() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close() // read only
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))
+})
 
 // measure fills in the times.
 func (t *Timing) measure(ctx context.Context, cfg *train.Config) error {

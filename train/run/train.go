@@ -171,7 +171,7 @@ func (r *Run) restore() (saved, error) {
 		return s, nil
 	}
 	for _, err := range broken {
-		fmt.Fprintf(r.o.Log, "passed over: %v\n", err)
+		fmt.Fprintf(r.o.Log, "warning: passed over %v\n", err)
 	}
 	if path == "" {
 		fmt.Fprintf(r.o.Log, "%s holds no checkpoint yet; starting at step 0\n", r.cfg.Out)
