@@ -10,7 +10,10 @@ package strictyaml
 import (
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
+	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -23,8 +26,8 @@ const (
 	maxErrors = 20
 )
 
-// Decode reads one YAML (or JSON) document into the struct that into points to. The error joins all mistakes found, each one beginning with
-// "filename:line:column: "; after an error the content of into is not defined.
+// Decode reads one YAML (or JSON) document into the struct, or the map with string keys, that into points to. The error joins all mistakes found, each one beginning
+// with "filename:line:column: "; after an error the content of into is not defined.
 func Decode(filename string, data []byte, into any) error {
 	return DecodeSection(filename, data, "", into)
 }
@@ -50,21 +53,22 @@ func DecodeSection(filename string, data []byte, section string, into any) error
 	return errors.Join(d.errs...)
 }
 
-// target returns the struct that into points to.
+// target returns the struct or map that into points to.
 func target(into any) (reflect.Value, error) {
 	v := reflect.ValueOf(into)
-	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
-		return reflect.Value{}, fmt.Errorf("strictyaml: cannot decode into %T; expected a pointer to a struct", into)
+	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct && v.Elem().Kind() != reflect.Map {
+		return reflect.Value{}, fmt.Errorf("strictyaml: cannot decode into %T; expected a pointer to a struct or a map", into)
 	}
 	return v.Elem(), nil
 }
 
 // decoder collects mistakes while it fills Go values from nodes.
 type decoder struct {
-	place  func(n *yaml.Node) string
-	errs   []error
-	values int // decoded so far, to stop aliases that multiply
-	full   bool
+	place   func(n *yaml.Node) string
+	errs    []error
+	values  int // decoded so far, to stop aliases that multiply
+	full    bool
+	literal bool // assign takes the value of a text field as it is
 }
 
 // fail records a mistake at n; path is the key's path, empty for the whole document.
@@ -217,7 +221,7 @@ func (d *decoder) sequence(n *yaml.Node, v reflect.Value, path string, depth int
 	}
 }
 
-// generic decodes into an any: nil, bool, int, float64, string, []any or map[string]any.
+// generic decodes into an any: nil, bool, int, float64, string, []any or map[string]any; uint64 for an integer that no int holds.
 func (d *decoder) generic(n *yaml.Node, v reflect.Value, path string, depth int) {
 	if v.NumMethod() != 0 {
 		d.fail(n, path, "the program's type %s is not supported", v.Type())
@@ -241,6 +245,9 @@ func genericType(n *yaml.Node) reflect.Type {
 	case "!!bool":
 		return reflect.TypeFor[bool]()
 	case "!!int":
+		if u, err := strconv.ParseUint(strings.TrimPrefix(strings.ReplaceAll(n.Value, "_", ""), "+"), 0, 64); err == nil && u > math.MaxInt {
+			return reflect.TypeFor[uint64]()
+		}
 		return reflect.TypeFor[int]()
 	case "!!float":
 		return reflect.TypeFor[float64]()

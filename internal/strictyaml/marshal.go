@@ -28,6 +28,23 @@ func Marshal(v any) ([]byte, error) {
 	return out, nil
 }
 
+// Inline writes v in one line, as an override has it: true, 1e-4, [a, b], {name: x}. Text has quotes only where YAML would read something else, so that [SetYAML] reads
+// it back.
+func Inline(v any) (string, error) {
+	n, err := encode(reflect.ValueOf(v), "", 0)
+	if err != nil {
+		return "", fmt.Errorf("strictyaml: write %T: %w", v, err)
+	}
+	if n.Kind != yaml.ScalarNode {
+		n.Style = yaml.FlowStyle
+	}
+	out, err := yaml.Dump(n, yaml.WithIndent(2), yaml.WithLineWidth(-1))
+	if err != nil {
+		return "", fmt.Errorf("strictyaml: write %T: %w", v, err)
+	}
+	return strings.TrimSuffix(string(out), "\n"), nil
+}
+
 func scalarNode(tag, text string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: text}
 }

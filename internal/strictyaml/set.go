@@ -11,13 +11,19 @@ import (
 
 // Set changes one value of the struct that into points to, as a command-line override: Set(&config, "optimizer.lr", "1e-4"). The value is YAML, so that
 // lists are written [a, b]; for a text field it is taken literally. Sections that are nil pointers are created. Below a map of scalars the rest of the path is the key, dots included.
-func Set(into any, path, value string) error {
+func Set(into any, path, value string) error { return set(into, path, value, true) }
+
+// SetYAML is Set for a value that stood in a file: it is YAML for a text field too, so that a number in the place of a text is refused, as is one in quotes in the
+// place of a number.
+func SetYAML(into any, path, value string) error { return set(into, path, value, false) }
+
+func set(into any, path, value string, literal bool) error {
 	v, err := target(into)
 	if err != nil {
 		return err
 	}
 	place := fmt.Sprintf("%s=%s", clip(path), clip(value))
-	d := &decoder{place: func(*yaml.Node) string { return place }}
+	d := &decoder{place: func(*yaml.Node) string { return place }, literal: literal}
 	d.set(v, path, "", value)
 	return errors.Join(d.errs...)
 }
@@ -91,7 +97,7 @@ func (d *decoder) assign(v reflect.Value, value string) {
 		t = t.Elem()
 	}
 	_, own := textUnmarshaler(reflect.New(t).Elem())
-	if t.Kind() == reflect.String || own && t.Kind() != reflect.Slice {
+	if d.literal && (t.Kind() == reflect.String || own && t.Kind() != reflect.Slice) {
 		d.value(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}, v, "", 0)
 		return
 	}

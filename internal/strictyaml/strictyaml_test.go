@@ -265,10 +265,66 @@ func TestDefaultsSharedBetweenStructsStayAsTheyAre(t *testing.T) {
 	}
 }
 
+// TestSetYAMLTakesNoTextLiterally: it reads what a file may hold, and [Set] what a command line may.
+func TestSetYAMLTakesNoTextLiterally(t *testing.T) {
+	for _, c := range []struct{ path, value, want string }{
+		{"model.path", `"123"`, ""},
+		{"model.path", "a/b", ""},
+		{"optimizer.lr", "1e-3", ""},
+		{"level", "L4", ""},
+		{"model.path", "123", "model.path=123: is the integer 123, expected text; put it in quotes"},
+		{"model.path", "null", "model.path=null: is empty, expected text; give a value or remove the key"},
+		{"optimizer.lr", `"0.5"`, `optimizer.lr="0.5": is the text "0.5", expected a number; remove the quotes`},
+	} {
+		cfg := defaults()
+		err := SetYAML(&cfg, c.path, c.value)
+		if found := fmt.Sprint(err); c.want != "" && found != c.want || c.want == "" && err != nil {
+			t.Errorf("%s=%s: error %v, want %s", c.path, c.value, err, c.want)
+		}
+	}
+	cfg := defaults()
+	if err := SetYAML(&cfg, "model.path", `"123"`); err != nil || cfg.Model.Path != "123" {
+		t.Errorf("path %q, %v", cfg.Model.Path, err)
+	}
+}
+
+// TestInlineIsReadBackAndKeepsToOneLine writes what a file held and sets it.
+func TestInlineIsReadBackAndKeepsToOneLine(t *testing.T) {
+	for _, c := range []struct {
+		value any
+		want  string
+	}{
+		{"a b", "a b"}, {"1e3", "'1e3'"}, {"", "''"}, {"null", "'null'"}, {"on", "'on'"}, {"two\nlines", `"two\nlines"`}, {"[x]", "'[x]'"},
+		{1e-4, "1e-4"}, {2.0, "2.0"}, {3, "3"}, {uint64(1 << 63), "9223372036854775808"}, {true, "true"}, {nil, "null"}, {math.Inf(1), ".inf"},
+		{[]any{"q", 1}, "[q, 1]"}, {[]any{map[string]any{"match": "a, b", "lr": 0.5}}, "[{lr: 0.5, match: 'a, b'}]"}, {[]any{}, "[]"}, {map[string]any{}, "{}"},
+	} {
+		text, err := Inline(c.value)
+		if err != nil || text != c.want {
+			t.Errorf("%#v: %s, %v; want %s", c.value, text, err, c.want)
+		}
+		var back map[string]any
+		if err := SetYAML(&back, "x", text); err != nil || !reflect.DeepEqual(back["x"], c.value) {
+			t.Errorf("%s: read back as %#v, %v", text, back["x"], err)
+		}
+	}
+	if _, err := Inline(func() {}); err == nil {
+		t.Error("a function was written")
+	}
+}
+
+// TestAMapTakesAnyDocument decodes without knowing the keys.
+func TestAMapTakesAnyDocument(t *testing.T) {
+	var m map[string]any
+	want := map[string]any{"a": map[string]any{"b": 1}, "seed": uint64(math.MaxUint64), "least": math.MinInt64, "list": []any{"x", 0.5}}
+	if err := Decode("f", []byte("a: {b: 1}\nseed: 18446744073709551615\nleast: -9223372036854775808\nlist: [x, 0.5]\n"), &m); err != nil || !reflect.DeepEqual(m, want) {
+		t.Errorf("%#v, %v", m, err)
+	}
+}
+
 func TestTargetsThatAreNoStructPointersAreRefused(t *testing.T) {
 	var nilPointer *config
 	number := 1
-	for _, into := range []any{nil, config{}, nilPointer, &number, map[string]any{}} {
+	for _, into := range []any{nil, config{}, nilPointer, &number, map[string]any{}, &[]any{}} {
 		if err := Decode("f", []byte("{}"), into); err == nil {
 			t.Errorf("decoded into %T", into)
 		}
