@@ -34,8 +34,10 @@ func ParseConfig(name string, data []byte, sets []string) (*Config, error) {
 
 // Override changes one value of a config.
 type Override struct {
-	// Key is the value's path, such as optimizer.lr, and Value its YAML.
+	// Key is the value's path, such as optimizer.lr, and Value its YAML, or for a setting that is a text the text as it is.
 	Key, Value string
+	// YAML says that Value is YAML for every setting, as in a file.
+	YAML bool
 	// Place says in errors where the override stands; empty is the command line.
 	Place string
 }
@@ -63,7 +65,11 @@ func (o Override) place() string {
 
 // apply changes the value of c.
 func (o Override) apply(c *Config) error {
-	err := strictyaml.Set(c, o.Key, o.Value)
+	set := strictyaml.Set
+	if o.YAML {
+		set = strictyaml.SetYAML
+	}
+	err := set(c, o.Key, o.Value)
 	switch {
 	case err == nil:
 		return nil
@@ -129,13 +135,23 @@ func (l *configLoader) decode() error {
 	return strictyaml.DecodeSection(l.Name, l.Data, l.Section, l.config)
 }
 
+// rule returns the name of the optimizer that the override asks for, if it does.
+func (o Override) rule() (name string, ok bool) {
+	switch {
+	case o.Key == "optimizer":
+		return strictyaml.Peek([]byte(o.Value), "name")
+	case o.Key != "optimizer.name":
+		return "", false
+	case o.YAML:
+		return strictyaml.Peek([]byte(o.Value), "")
+	}
+	return o.Value, true
+}
+
 // replaceRule takes up the rule that the last override of the optimizer's name asks for.
 func (l *configLoader) replaceRule() error {
 	for _, o := range l.overrides {
-		name, ok := o.Value, o.Key == "optimizer.name"
-		if o.Key == "optimizer" {
-			name, ok = strictyaml.Peek([]byte(o.Value), "name")
-		}
+		name, ok := o.rule()
 		if !ok || name == l.config.Optimizer.Name {
 			continue
 		}

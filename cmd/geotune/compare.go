@@ -29,7 +29,8 @@ func (a *app) compareCommand() *cobra.Command {
 		Long: `Trains every variant with every learning rate of its grid, goes on with the best one, and prints a table: held-out loss with its spread
 over seeds, steps and time to the baseline's best loss, time and optimizer's share of a step, memory. The folder, out in the file,
 gets the table as text, CSV and JSON, a page with curves, report.html, and all runs. The same command continues what was interrupted:
-finished runs are not done again. Ctrl-C once finishes the steps in progress and saves, twice saves at once, a third time gives up.`,
+finished runs are not done again. --set set.KEY=VALUE changes the training config of all variants as train --set KEY=VALUE does; of several
+for one value, the last counts. Ctrl-C once finishes the steps in progress and saves, twice saves at once, a third time gives up.`,
 	}
 	c.Flags().StringVarP(&f.config, "config", "c", "", "comparison `FILE` in YAML, or builtin:compare-quickstart.yaml")
 	c.Flags().StringArrayVar(&f.sets, "set", nil, "override a value of the file: `KEY=VALUE`; may be repeated")

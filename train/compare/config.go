@@ -19,6 +19,9 @@ type Config struct {
 	Base any `yaml:"base"`
 	// Set overrides values of the base for all variants: {train.steps: 100}.
 	Set map[string]any `yaml:"set"`
+	// Overrides do the same in the form KEY=VALUE of geotune train --set, after Set and in their order; the last of a key counts.
+	// --set set.KEY=VALUE adds to them.
+	Overrides []string `yaml:"overrides,omitzero"`
 	// Variants are compared; Baseline names the one that the others are held against, the first by default.
 	Variants []Variant `yaml:"variants"`
 	Baseline string    `yaml:"baseline"`
@@ -66,9 +69,10 @@ const defaultTiming = 10
 
 // source is where a comparison is written.
 type source struct {
-	name string
-	data []byte
-	sets []train.Override // of the comparison itself, from the command line
+	name  string
+	data  []byte
+	sets  []train.Override // of the comparison itself, from the command line
+	added int              // how many of the overrides of the base are from there too: the last ones
 }
 
 // Load reads the file of a comparison, applies overrides of the form key=value to it and returns the plan. The error joins all
@@ -92,16 +96,36 @@ func Parse(name string, data []byte, sets []string) (*Plan, error) {
 	if err := strictyaml.Decode(name, data, c); err != nil {
 		return nil, err
 	}
+	s := source{name: name, data: data}
 	var errs []error
 	for _, o := range overrides {
-		if err := strictyaml.Set(c, o.Key, o.Value); err != nil {
-			errs = append(errs, fmt.Errorf("--set %w%s", err, setHint(o.Key)))
-		}
+		errs = append(errs, s.apply(c, o))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return newPlan(c, source{name, data, overrides})
+	return newPlan(c, s)
+}
+
+// apply carries out an override from the command line. That of set.KEY is kept as it is: what its text means is for the training config to
+// say, which knows the type of the setting. That of set replaces all of them.
+func (s *source) apply(c *Config, o train.Override) error {
+	if key, ok := strings.CutPrefix(o.Key, "set."); ok && key != "" {
+		c.Overrides = append(c.Overrides, key+"="+o.Value)
+		s.added++
+		return nil
+	}
+	switch o.Key {
+	case "set":
+		c.Overrides, s.added = nil, 0
+	case "overrides":
+		s.added = 0
+	}
+	s.sets = append(s.sets, o)
+	if err := strictyaml.Set(c, o.Key, o.Value); err != nil {
+		return fmt.Errorf("--set %w%s", err, setHint(o.Key))
+	}
+	return nil
 }
 
 // setHint tells users of train's overrides what they are called here.

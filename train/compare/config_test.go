@@ -2,6 +2,7 @@ package compare
 
 import (
 	"bytes"
+	"fmt"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/geotune/geotune/configs"
 	"github.com/geotune/geotune/internal/strictyaml"
 	"github.com/geotune/geotune/optim"
+	"github.com/geotune/geotune/train"
 )
 
 // small compares two rules on the bundled model; with rows this short a run takes a fraction of a second.
@@ -75,6 +77,72 @@ func TestOverridesReachTheComparisonAndItsBase(t *testing.T) {
 	}
 }
 
+// TestAnOverrideMeansWhatItMeansForOneRun gives the same text to train and, as one of the base, to compare: both take it for the same or
+// refuse it.
+func TestAnOverrideMeansWhatItMeansForOneRun(t *testing.T) {
+	base := "model: {path: m}\ndata: {train: a.jsonl, heldout: b.jsonl}\ntrain: {steps: 10}\nadapter: {rank_pattern: {q: 1}}\n"
+	comparison := "base: {" + strings.ReplaceAll(strings.TrimSpace(base), "\n", ", ") + "}\nvariants: [{name: a}, {name: b}]\nout: o\n"
+	for _, text := range []string{
+		"model.path=1e3", "model.path=007", "model.path=true", "model.path=~", "model.path=", "model.path='a'", "model.path=[a]", "model.path={a: 1}", "model.path=a: b # c",
+		"data.heldout=1e3", "data.heldout=[x, y]", "optimizer.lr=1e-3", "optimizer.lr='1e-3'", "optimizer.lr=fast", "optimizer.lr=", "train.steps=007", "train.steps=0x10",
+		"adapter.targets=q_proj", "adapter.targets=[q_proj]", "adapter.targets=3", "adapter.rank_pattern={k: 2}", "adapter.rank_pattern.self.k=2",
+		"optimizer={name: sgd, momentum: 0.5}", "optimizer={name: sgd, momentum: '0.5'}", "optimizer={name: sgd, momentum: 0.5, momentum: 1}", "optimizer={}", "optimizer=sgd",
+		"optimizer.groups=[{match: q, lr: 0.5}]", "optimizer.groups=[{match: 3}]", "train={steps: 5}", "train.steps=18446744073709551615",
+	} {
+		alone, err := train.ParseConfig("small.yaml", []byte(base), []string{text, "out=x"})
+		p, compareErr := Parse("small.yaml", []byte(comparison), []string{"set." + text})
+		if err != nil || compareErr != nil {
+			if err == nil || compareErr == nil {
+				t.Errorf("%s: train says %v, compare %v", text, err, compareErr)
+			}
+			continue
+		}
+		if p.base.Out = "x"; !reflect.DeepEqual(p.base, alone) {
+			t.Errorf("%s: compare has %+v\ntrain %+v", text, p.base, alone)
+		}
+	}
+}
+
+// TestTheLastOverrideCounts sets values in the file and on the command line, alone and as a section.
+func TestTheLastOverrideCounts(t *testing.T) {
+	const text = "base: builtin:quickstart.yaml\nset: {train: {steps: 7}, optimizer.weight_decay: 0.5}\n%svariants: [{name: a}, {name: b}]\n"
+	for _, c := range []struct {
+		file  string
+		sets  []string
+		steps int
+		decay float64
+	}{
+		{"", nil, 7, 0.5},
+		{"", []string{"set.train.steps=8"}, 8, 0.5},
+		{"", []string{"set.train={steps: 8}"}, 8, 0.5},
+		{"", []string{"set.train={steps: 8}", "set.train.steps=9"}, 9, 0.5},
+		{"", []string{"set.train.steps=9", "set.train={steps: 8}"}, 8, 0.5},
+		{"", []string{"set.train.steps=9", "set.optimizer={weight_decay: 0.25}", "set.train.steps=10"}, 10, 0.25},
+		{"", []string{"set.train.steps=9", "set={optimizer: {weight_decay: 0.25}}"}, 200, 0.25},
+		{"", []string{"set={optimizer: {weight_decay: 0.25}}", "set.train.steps=9"}, 9, 0.25},
+		{"overrides: [train.steps=11]\n", nil, 11, 0.5},
+		{"overrides: [train.steps=11, 'train={steps: 12}']\n", nil, 12, 0.5},
+		{"overrides: [train.steps=11]\n", []string{"set.train.steps=9"}, 9, 0.5},
+		{"overrides: [train.steps=11]\n", []string{"overrides=[optimizer.weight_decay=0.1]"}, 7, 0.1},
+	} {
+		p, err := Parse("small.yaml", fmt.Appendf(nil, text, c.file), c.sets)
+		if err != nil {
+			t.Errorf("%q: %v", c.sets, err)
+			continue
+		}
+		resolved, err := p.cfg.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := mustParse(t, string(resolved))
+		for _, p := range []*Plan{p, again} {
+			if p.base.Train.Steps != c.steps || p.base.Optimizer.WeightDecay != c.decay {
+				t.Errorf("%q %q: %d steps, decay %v; want %d and %v", c.file, c.sets, p.base.Train.Steps, p.base.Optimizer.WeightDecay, c.steps, c.decay)
+			}
+		}
+	}
+}
+
 // TestBadComparisonsAreRefusedWithPlaceAndRemedy changes small in one place each.
 func TestBadComparisonsAreRefusedWithPlaceAndRemedy(t *testing.T) {
 	for _, c := range []struct{ from, to, want string }{
@@ -99,6 +167,13 @@ func TestBadComparisonsAreRefusedWithPlaceAndRemedy(t *testing.T) {
 		{"eval_every: 2", "eval_every: 0", "small.yaml:3:3: base: variants are compared by their held-out loss; set data.heldout and train.eval_every"},
 		{"timing: 1", "set: {out: x, train.seed: 3}", "small.yaml:13:12: set.out: runs have their folders in that of the comparison; set out instead\nsmall.yaml:13:27: set.train.seed: stands beside seeds; remove it"},
 		{"timing: 1", "set: {trian.steps: 3}", "small.yaml:13:20: trian.steps=3: trian: unknown key; did you mean train?"},
+		{"timing: 1", "set: {train.steps: '3'}", "small.yaml:13:20: train.steps='3': is the text \"3\", expected an integer; remove the quotes"},
+		{"timing: 1", "set: {model.path: 1e3}", "small.yaml:13:19: model.path=1000.0: is the number 1000.0, expected text; put it in quotes"},
+		{"timing: 1", "set: {train: {steps: 3}, train.steps: 4}", "small.yaml:13:39: set.train.steps: is set twice, with and without dots; remove one of them"},
+		{"momentum: 0.5}}", "momentum: 0.5}, optimizer.momentum: 1}", "small.yaml:10:80: variants[1].set.optimizer.momentum: is set twice, with and without dots; remove one of them"},
+		{"timing: 1", "overrides: [train.steps]", `small.yaml:13:13: overrides[0]: is "train.steps", expected KEY=VALUE, such as train.steps=100`},
+		{"timing: 1", "overrides: ['train={seed: 3}']", "small.yaml:13:13: set.train.seed: stands beside seeds; remove it"},
+		{"timing: 1", "overrides: [train.stps=3]", "small.yaml:13:13: train.stps=3: train.stps: unknown key; did you mean steps?"},
 		{"- {name: sgd", "#- {name: sgd", "small.yaml:9:1: variants: has 1 entries, expected at least two to compare"},
 	} {
 		text := strings.Replace(small, c.from, c.to, 1)
@@ -119,10 +194,13 @@ func TestBadBasesAndOverridesAreRefused(t *testing.T) {
 		{"base: 3" + variants, "", "small.yaml:1:7: base: is 3, expected the path of a training config or its sections"},
 		{"seeds: [1]" + variants, "", "small.yaml: base: is missing; name a training config such as builtin:quickstart.yaml"},
 		{"base: builtin:quickstart.yaml\ntune: {seeds: 2}" + variants, "", "small.yaml:2:15: tune.seeds: is 2, but there is one seed only; set seeds"},
-		{small, "train.steps=3", "--set train.steps=3: train: unknown key; valid keys here: base, set, variants, baseline, lr, seeds, tune, timing, parallel, out; to change it for all variants, write --set set.train.steps=..."},
+		{small, "train.steps=3", "--set train.steps=3: train: unknown key; valid keys here: base, set, overrides, variants, baseline, lr, seeds, tune, timing, parallel, out; to change it for all variants, write --set set.train.steps=..."},
 		{small, "seeds=[3, 3]", "--set seeds=[3, 3]: seeds: 3 occurs twice"},
 		{small, "seeds", "--set seeds: expected key=value"},
 		{small, "set.train.batch=0", "--set set.train.batch=0: train.batch: is 0, expected at least 1"},
+		{small, "set.train={batch: 0}", "--set set.train={batch: 0}: train.batch: is 0, expected at least 1"},
+		{small, "set.train={seed: 3}", "--set set.train={seed: 3}: set.train.seed: stands beside seeds; remove it"},
+		{small, "set={train.seed: 3}", "--set set={train.seed: 3}: set.train.seed: stands beside seeds; remove it"},
 		{small, "base={model: {path: x}, out: y}", "--set base={model: {path: x}, out: y}"},
 	} {
 		var sets []string
@@ -188,6 +266,7 @@ func TestEveryShippedComparisonIsValid(t *testing.T) {
 // FuzzParse checks that no text panics and that an accepted comparison is written to one that means the same.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(small), "seeds=[3]")
+	f.Add([]byte("base: {model: {path: m}, train: {steps: 1}}\noverrides: [train.steps=3, 'train={steps: 4}']\nvariants: [{name: a}, {name: b}]\n"), "set.model.path=1e3")
 	f.Add([]byte("base: {model: {path: m}}\nlr: [1, 2]\nvariants: [{name: a, set: {adapter.init.name: pissa}}, {name: b}]\n"), "set.train.steps=3")
 	f.Add([]byte(`{"base": {"model": null}, "set": {"a": {"b": []}}, "variants": [{}, {"name": "x", "lr": [1e999]}]}`), "base=[1]")
 	f.Fuzz(func(t *testing.T, data []byte, set string) {

@@ -54,8 +54,8 @@ func (p *Plan) describePlan(w io.Writer, steps int, perRun time.Duration) {
 		for _, lr := range v.rates {
 			fmt.Fprintf(w, " %s", rateText(lr))
 		}
-		for _, o := range flatten("", v.Set) {
-			fmt.Fprintf(w, ", %s=%s", o.Key, o.Value)
+		for _, s := range flatten("", v.Set) {
+			fmt.Fprintf(w, ", %s", s)
 		}
 		fmt.Fprintln(w)
 	}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/geotune/geotune/train"
@@ -63,40 +62,42 @@ func inspect(cfg *train.Config) (*Outcome, error) {
 
 // difference tells in a few words how two configs differ.
 func difference(found, want string) string {
-	a, b := settings(found), settings(want)
-	without := func(list, other []string) []string {
-		return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
+	there, err := settings(run.ConfigFile, found)
+	if err != nil {
+		return err.Error()
 	}
-	was, is := without(a, b), without(b, a)
-	short := func(list []string) string {
-		const most = 3
-		if len(list) == 0 {
-			return "nothing"
-		}
-		if len(list) > most {
-			list = append(slices.Clone(list[:most]), "...")
-		}
-		return strings.Join(list, ", ")
+	here, err := settings(run.ConfigFile, want)
+	if err != nil {
+		return err.Error()
 	}
-	return fmt.Sprintf("there %s, here %s", short(was), short(is))
+	return fmt.Sprintf("there %s, here %s", without(there, here), without(here, there))
 }
 
-// settings returns the lines of a resolved config, each with its section.
-func settings(text string) []string {
-	var out []string
-	section := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\n")
-		if !strings.HasPrefix(line, " ") {
-			section = strings.TrimSuffix(line, ":")
-			if strings.Contains(line, ": ") {
-				out = append(out, line)
-			}
-			continue
-		}
-		out = append(out, section+"."+strings.TrimSpace(line))
+// without names the settings of list that are not in other, the first few of them; names come first, which explain the others.
+func without(list, other []setting) string {
+	known := map[string]bool{}
+	for _, s := range other {
+		known[s.String()] = true
 	}
-	return out
+	var out, more []string
+	for _, s := range list {
+		switch text := s.String(); {
+		case known[text]:
+		case strings.HasSuffix(s.key, ".name"):
+			out = append(out, text)
+		default:
+			more = append(more, text)
+		}
+	}
+	out = append(out, more...)
+	const most = 3
+	switch {
+	case len(out) == 0:
+		return "nothing"
+	case len(out) > most:
+		out = append(out[:most], "...")
+	}
+	return strings.Join(out, ", ")
 }
 
 // remove takes a run's folder away at once, so that no mixture of two runs is left when the process ends in between.

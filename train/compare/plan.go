@@ -1,10 +1,8 @@
 package compare
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -42,7 +40,7 @@ func newPlan(c *Config, s source) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared := s.overrides("set", c.Set)
+	shared := s.shared(c)
 	base, err := training.Parse(shared)
 	if err != nil {
 		return nil, err
@@ -93,46 +91,6 @@ func (p *Plan) addVariant(i int, training train.Source, overrides []train.Overri
 	}
 	p.variants = append(p.variants, v)
 	return nil
-}
-
-// flatten returns the leaves of a section as overrides in the order of their keys, so that {optimizer: {name: muon}} and
-// {optimizer.name: muon} are the same.
-func flatten(at string, set map[string]any) []train.Override {
-	var out []train.Override
-	for _, key := range slices.Sorted(maps.Keys(set)) {
-		if section, ok := set[key].(map[string]any); ok && len(section) > 0 {
-			for _, o := range flatten(at+"."+key, section) {
-				out = append(out, train.Override{Key: key + "." + o.Key, Value: o.Value, Place: o.Place})
-			}
-			continue
-		}
-		out = append(out, train.Override{Key: key, Value: yamlText(set[key]), Place: at + "." + key})
-	}
-	return out
-}
-
-// overrides returns the leaves of the section at path with their places.
-func (s source) overrides(path string, set map[string]any) []train.Override {
-	out := flatten(path, set)
-	for i := range out {
-		out[i].Place = s.place(out[i].Place)
-	}
-	return out
-}
-
-// yamlText writes a decoded value as the YAML of an override: text as it is, everything else as JSON, which is YAML too.
-func yamlText(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case float64: // JSON has no infinities
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	}
-	text, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return string(text)
 }
 
 // job is one run: indices of its variant, learning rate and seed.

@@ -4,8 +4,8 @@ package compare
 func (q *queue) row(v int, t *Timing) Row {
 	p := q.variants[v]
 	row := Row{Name: p.Name, Baseline: v == q.baseline, Settings: []string{}, Rates: q.rates(v)}
-	for _, o := range flatten("", p.Set) {
-		row.Settings = append(row.Settings, o.Key+"="+o.Value)
+	for _, s := range flatten("", p.Set) {
+		row.Settings = append(row.Settings, s.String())
 	}
 	chosen := q.chosen[v]
 	if chosen < 0 {

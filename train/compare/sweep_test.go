@@ -121,7 +121,7 @@ func TestRunsOfAnotherConfigAreRefusedOrDoneAgain(t *testing.T) {
 	changed := append(quick, "variants=[{name: a}, {name: b, set: {optimizer.name: sgd, optimizer.momentum: 0.25}}]")
 	_, err = carryOut(t, t.Context(), Options{}, changed...)
 	if err == nil || !strings.Contains(err.Error(), filepath.Join("b", "lr-0.001", "seed-1")) ||
-		!strings.Contains(err.Error(), "there optimizer.momentum: 0.9, here optimizer.momentum: 0.25") || !strings.Contains(err.Error(), "--rerun") {
+		!strings.Contains(err.Error(), "there optimizer.momentum=0.9, here optimizer.momentum=0.25") || !strings.Contains(err.Error(), "--rerun") {
 		t.Fatalf("error %v", err)
 	}
 	ran := 0

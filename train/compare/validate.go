@@ -2,6 +2,7 @@ package compare
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -101,28 +102,56 @@ func (c *checker) grid(path string, rates []float64) {
 // variantSet checks that a variant changes nothing that all must share.
 func (c *checker) variantSet(cfg *Config, i int) {
 	at := variantPath(i) + ".set"
-	for _, o := range flatten(at, cfg.Variants[i].Set) {
-		path := at + "." + o.Key
+	c.once(at, cfg.Variants[i].Set)
+	for _, s := range flatten(at, cfg.Variants[i].Set) {
 		switch {
-		case o.Key == "optimizer.lr" && len(cfg.Variants[i].LR)+len(cfg.LR) > 0:
-			c.failf(path, "stands beside a grid of learning rates; write lr: [%s] in the variant instead", o.Value)
-		case !slices.ContainsFunc(variantKeys, func(k string) bool { return o.Key == k || strings.HasPrefix(o.Key, k+".") }):
-			c.failf(path, "variants train on the same model, data and batches and may differ in %s only; for all variants, write it under set",
+		case s.key == "optimizer.lr" && len(cfg.Variants[i].LR)+len(cfg.LR) > 0:
+			c.failf(s.path, "stands beside a grid of learning rates; write lr: [%s] in the variant instead", s.yaml())
+		case !slices.ContainsFunc(variantKeys, func(k string) bool { return s.key == k || strings.HasPrefix(s.key, k+".") }):
+			c.failf(s.path, "variants train on the same model, data and batches and may differ in %s only; for all variants, write it under set",
 				strings.Join(variantKeys, ", "))
 		}
 	}
 }
 
+// once checks that a section does not set a value in two ways, such as {optimizer: {lr: 1}, optimizer.lr: 2}: keys have no order in which
+// the last one could win.
+func (c *checker) once(at string, set map[string]any) {
+	seen := map[string]bool{}
+	for _, s := range flatten(at, set) {
+		if seen[s.key] {
+			c.failf(at+"."+s.key, "is set twice, with and without dots; remove one of them")
+		}
+		seen[s.key] = true
+	}
+}
+
 // shared checks the overrides that all variants get.
 func (c *checker) shared(cfg *Config) {
-	for _, o := range flatten("set", cfg.Set) {
-		switch {
-		case o.Key == "out":
-			c.failf("set.out", "runs have their folders in that of the comparison; set out instead")
-		case o.Key == "train.seed" && len(cfg.Seeds) > 0:
-			c.failf("set.train.seed", "stands beside seeds; remove it")
-		case o.Key == "optimizer.lr" && len(cfg.LR) > 0:
-			c.failf("set.optimizer.lr", "stands beside a grid of learning rates; remove one of them")
+	c.once("set", cfg.Set)
+	for i, text := range cfg.Overrides {
+		if key, _, ok := strings.Cut(text, "="); !ok || key == "" {
+			c.failf(overridePath(i), "is %q, expected KEY=VALUE, such as train.steps=100", text)
 		}
 	}
+	for _, o := range c.source.shared(cfg) {
+		for _, key := range keys(o) {
+			if wrong := misplaced(cfg, key); wrong != "" {
+				c.errs = append(c.errs, fmt.Errorf("%s: set.%s: %s", o.Place, key, wrong))
+			}
+		}
+	}
+}
+
+// misplaced says why a value of the training config cannot be set for all variants, "" if it can.
+func misplaced(cfg *Config, key string) string {
+	switch {
+	case key == "out":
+		return "runs have their folders in that of the comparison; set out instead"
+	case key == "train.seed" && len(cfg.Seeds) > 0:
+		return "stands beside seeds; remove it"
+	case key == "optimizer.lr" && len(cfg.LR) > 0:
+		return "stands beside a grid of learning rates; remove one of them"
+	}
+	return ""
 }
