@@ -48,7 +48,7 @@ func GemmBatch(n int, alpha float32, a, b Mat, beta float32, c Mat, sa, sb, sc i
 	}
 	g := newProduct(alpha, a, b, beta, c)
 	g.plan()
-	if flipped(c) {
+	if g.ks.flipped(a, c) {
 		sa, sb = sb, sa
 	}
 	g.batch(n, sa, sb, sc)
@@ -91,12 +91,22 @@ func (m Mat) shift(n int) Mat {
 }
 
 // flipped reports whether a product is computed as the transposed one: because that has contiguous rows of c, or because a single
-// column is better a single row.
-func flipped(c Mat) bool { return c.Rows > 1 && (c.Cols == 1 || c.CS != 1 && c.RS == 1) }
+// column is better a single row, or because few columns of c take a tall a that is stored by columns, which then is read by whole rows,
+// as b. The last is the gradient of a low-rank factor.
+func (ks *kernels) flipped(a, c Mat) bool {
+	switch {
+	case c.Rows <= 1:
+		return false
+	case c.Cols == 1 || c.CS != 1 && c.RS == 1:
+		return true
+	}
+	return a.RS == 1 && c.CS == 1 && c.Cols <= ks.tallCols && c.Rows >= 4*c.Cols && a.Cols >= 256
+}
 
 // newProduct returns the product of operands that are not empty, or its transpose.
 func newProduct(alpha float32, a, b Mat, beta float32, c Mat) product {
-	if flipped(c) {
+	ks := currentKernels()
+	if ks.flipped(a, c) {
 		a, b, c = b.T(), a.T(), c.T()
 	}
 	// The stride along an axis of extent 1 means nothing.
@@ -106,7 +116,7 @@ func newProduct(alpha float32, a, b Mat, beta float32, c Mat) product {
 	if a.Cols == 1 {
 		a.CS = 1
 	}
-	return product{ks: currentKernels(), m: c.Rows, n: c.Cols, k: a.Cols, alpha: alpha, beta: beta, a: a, b: b, c: c}
+	return product{ks: ks, m: c.Rows, n: c.Cols, k: a.Cols, alpha: alpha, beta: beta, a: a, b: b, c: c}
 }
 
 // parallelFlops is how many operations make it worth to wake other threads.

@@ -29,7 +29,7 @@ func (p *parallelProduct) compute() {
 			p.packing.start()
 		}
 		width := p.slab.j1 - p.slab.j0
-		p.split(4*threads, width)
+		p.split(6*threads, width)
 		p.high = (p.m + p.rows - 1) / p.rows
 		parallel(p.high*((width+p.cols-1)/p.cols), 1, p)
 	}

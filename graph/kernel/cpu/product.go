@@ -90,7 +90,7 @@ func (g *product) plan() {
 func (g *product) planB() {
 	ks := g.ks
 	switch {
-	case g.source != nil && g.m <= ks.tiles*ks.mr:
+	case g.source != nil && g.m <= ks.localRows:
 		g.modeB = localB
 	case g.source != nil:
 		g.modeB = sharedB
@@ -100,7 +100,7 @@ func (g *product) planB() {
 		g.modeB = rowB
 	case g.b.CS == 1 && (g.m <= 2*ks.mr || g.k*g.n <= inCache) && ks.fits(g.n):
 		g.modeB = directB
-	case g.m <= ks.tiles*ks.mr:
+	case g.m <= ks.localRows:
 		g.modeB = localB
 	default:
 		g.modeB = sharedB
@@ -136,6 +136,9 @@ func room(buf []float32, n int) []float32 {
 // rowsOfBlock returns how many rows of c are computed together.
 func (g *product) rowsOfBlock() int {
 	tiles := (g.m + g.mr - 1) / g.mr
+	if g.modeB == localB { // each block packs b
+		return tiles * g.mr
+	}
 	blocks := (tiles + g.ks.tiles - 1) / g.ks.tiles
 	return (tiles + blocks - 1) / blocks * g.mr
 }

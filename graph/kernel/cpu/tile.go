@@ -13,7 +13,7 @@ type tile struct {
 	ldb, ldc    int // strides between rows of b and c
 	cols        int // columns of b and c that exist
 	alpha, beta float32
-	// address of the first line to prefetch, and by how much it moves on with each row of b; for AVX2
+	// address of the first line to prefetch, and by how much it moves on with each row of b; not for NEON
 	prefetch, prefetchStep uintptr
 }
 
@@ -45,30 +45,32 @@ type kernels struct {
 	rowKernels bool // there are kernels that add up rows of b
 	gathers    bool // there are kernels that pack the patches of an image
 
-	blockK  int  // longest block of k: a panel of b, or one of a, stays in the L1 cache
-	tiles   int  // most tiles in a block of rows: their panels of a stay in the L2 cache
-	panels  int  // panels of b that are packed together
-	perK    bool // shared copies of b hold one block of k, not all of it
-	dotRows int  // most rows for which b stored by columns is read in place
-	sumRows int  // most rows for which b stored by rows is read by whole rows
+	blockK    int  // longest block of k
+	tiles     int  // most tiles in a block of rows: their panels of a, and two panels of b, stay in the L2 cache
+	panels    int  // panels of b that are packed together
+	perK      bool // shared copies of b hold one block of k, not all of it
+	localRows int  // most rows of c for which each piece of c packs what it needs of b
+	tallCols  int  // most columns of c for which a tall a stored by columns becomes the right operand of the transposed product
+	dotRows   int  // most rows for which b stored by columns is read in place
+	sumRows   int  // most rows for which b stored by rows is read by whole rows
 }
 
 var kernelSets = [...]kernels{
 	generic: {
 		level: generic, mr: 4, nr: 4, lines: 4, column: 4, masked: true,
-		blockK: 512, tiles: 12, panels: 1, sumRows: 4,
+		blockK: 512, tiles: 12, panels: 1, localRows: 48, sumRows: 4,
 	},
 	avx2: {
 		level: avx2, mr: 6, nr: 16, narrow: 8, lines: 8, column: 6, masked: true, dotTile: 3, rowKernels: true, gathers: true,
-		blockK: 256, tiles: 32, panels: 4, perK: true, dotRows: 16, sumRows: 8,
+		blockK: 256, tiles: 32, panels: 4, perK: true, localRows: 192, dotRows: 16, sumRows: 8,
 	},
 	avx512: {
 		level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, column: 16, masked: true, dotTile: 3, rowKernels: true, gathers: true,
-		blockK: 512, tiles: 12, panels: 1, dotRows: 4, sumRows: 2,
+		blockK: 1024, tiles: 8, panels: 1, perK: true, localRows: 168, tallCols: 32, dotRows: 4, sumRows: 2,
 	},
 	neon: {
 		level: neon, mr: 6, nr: 16, narrow: 8, lines: 8, column: 8, whole: true, dotTile: 2,
-		blockK: 512, tiles: 12, panels: 1, dotRows: 4, sumRows: 1,
+		blockK: 512, tiles: 12, panels: 1, localRows: 72, dotRows: 4, sumRows: 1,
 	},
 }
 

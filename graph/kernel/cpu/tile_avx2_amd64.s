@@ -48,7 +48,7 @@ TEXT ·tile1x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), DI
 	MOVQ       80(AX), R8
 	MOVQ       88(AX), R9
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
 	MOVQ       56(AX), R11
@@ -292,7 +292,7 @@ TEXT ·tile2x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), R8
 	MOVQ       80(AX), R9
 	MOVQ       88(AX), R10
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
 	MOVQ       56(AX), R12
@@ -572,7 +572,7 @@ TEXT ·tile3x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), R8
 	MOVQ       80(AX), R9
 	MOVQ       88(AX), R10
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
 	MOVQ       56(AX), R12
@@ -869,7 +869,7 @@ TEXT ·tile4x16F32AVX2(SB), NOSPLIT, $0-8
 	LEAQ       (BX)(BX*2), R9
 	MOVQ       80(AX), R10
 	MOVQ       88(AX), R11
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
 	MOVQ       56(AX), R13
@@ -1199,7 +1199,7 @@ TEXT ·tile5x16F32AVX2(SB), NOSPLIT, $0-8
 	LEAQ       (BX)(BX*2), R9
 	MOVQ       80(AX), R10
 	MOVQ       88(AX), R11
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
 	MOVQ       56(AX), R13
@@ -1574,7 +1574,7 @@ TEXT ·tile6x16F32AVX2(SB), NOSPLIT, $0-8
 	LEAQ       (BX)(BX*4), R10
 	MOVQ       80(AX), R11
 	MOVQ       88(AX), R12
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
 	MOVQ       56(AX), R14
@@ -1990,9 +1990,7 @@ TEXT ·tile1x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       40(AX), BX
 	MOVQ       16(AX), SI
 	MOVQ       48(AX), DI
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R8
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R8
 	MOVQ       56(AX), R9
@@ -2170,9 +2168,7 @@ TEXT ·tile2x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       40(AX), SI
 	MOVQ       16(AX), DI
 	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R9
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R9
 	MOVQ       56(AX), R10
@@ -2393,9 +2389,7 @@ TEXT ·tile3x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       40(AX), SI
 	MOVQ       16(AX), DI
 	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R9
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R9
 	MOVQ       56(AX), R10
@@ -2660,9 +2654,7 @@ TEXT ·tile4x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       16(AX), DI
 	MOVQ       48(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R10
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
 	MOVQ       56(AX), R11
@@ -2941,9 +2933,7 @@ TEXT ·tile5x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       16(AX), DI
 	MOVQ       48(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R10
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
 	MOVQ       56(AX), R11
@@ -3224,9 +3214,7 @@ TEXT ·tile6x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R11
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
 	MOVQ       56(AX), R12
@@ -3539,7 +3527,7 @@ TEXT ·tile1x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), DI
 	MOVQ       80(AX), R8
 	MOVQ       88(AX), R9
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
 	MOVQ       56(AX), R11
@@ -3724,7 +3712,7 @@ TEXT ·tile2x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), R8
 	MOVQ       80(AX), R9
 	MOVQ       88(AX), R10
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
 	MOVQ       56(AX), R12
@@ -3940,7 +3928,7 @@ TEXT ·tile3x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), R8
 	MOVQ       80(AX), R9
 	MOVQ       88(AX), R10
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
 	MOVQ       56(AX), R12
@@ -4174,7 +4162,7 @@ TEXT ·tile4x16BF16AVX2(SB), NOSPLIT, $0-8
 	LEAQ       (BX)(BX*2), R9
 	MOVQ       80(AX), R10
 	MOVQ       88(AX), R11
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
 	MOVQ       56(AX), R13
@@ -4432,7 +4420,7 @@ TEXT ·tile5x16BF16AVX2(SB), NOSPLIT, $0-8
 	LEAQ       (BX)(BX*2), R9
 	MOVQ       80(AX), R10
 	MOVQ       88(AX), R11
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
 	MOVQ       56(AX), R13
@@ -4726,7 +4714,7 @@ TEXT ·tile6x16BF16AVX2(SB), NOSPLIT, $0-8
 	LEAQ       (BX)(BX*4), R10
 	MOVQ       80(AX), R11
 	MOVQ       88(AX), R12
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
 	MOVQ       56(AX), R14
@@ -5054,7 +5042,7 @@ TEXT ·tile1x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), DI
 	MOVQ       80(AX), R8
 	MOVQ       88(AX), R9
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
 	MOVQ       56(AX), R11
@@ -5229,7 +5217,7 @@ TEXT ·tile2x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), R8
 	MOVQ       80(AX), R9
 	MOVQ       88(AX), R10
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
 	MOVQ       56(AX), R12
@@ -5437,7 +5425,7 @@ TEXT ·tile3x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), R8
 	MOVQ       80(AX), R9
 	MOVQ       88(AX), R10
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
 	MOVQ       56(AX), R12
@@ -5665,7 +5653,7 @@ TEXT ·tile4x16F16AVX2(SB), NOSPLIT, $0-8
 	LEAQ       (BX)(BX*2), R9
 	MOVQ       80(AX), R10
 	MOVQ       88(AX), R11
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
 	MOVQ       56(AX), R13
@@ -5917,7 +5905,7 @@ TEXT ·tile5x16F16AVX2(SB), NOSPLIT, $0-8
 	LEAQ       (BX)(BX*2), R9
 	MOVQ       80(AX), R10
 	MOVQ       88(AX), R11
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
 	MOVQ       56(AX), R13
@@ -6205,7 +6193,7 @@ TEXT ·tile6x16F16AVX2(SB), NOSPLIT, $0-8
 	LEAQ       (BX)(BX*4), R10
 	MOVQ       80(AX), R11
 	MOVQ       88(AX), R12
-	CMPQ       CX, $0x40
+	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
 	MOVQ       56(AX), R14

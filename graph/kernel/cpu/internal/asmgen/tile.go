@@ -52,10 +52,10 @@ type tileGen struct {
 	ahead, stepAhead reg.GPVirtual // what to prefetch, AVX2
 	bVec             []reg.VecVirtual
 	bcast            reg.VecVirtual
-	acc              [][][]reg.VecVirtual // [set][row][vec]
-	mask             []reg.OpmaskVirtual  // of the columns, AVX-512
-	window           operand.Mem          // of masks, AVX2
-	loadB            func(mem operand.Mem, v int)
+	acc              [][][]reg.VecVirtual                // [set][row][vec]
+	mask             []reg.OpmaskVirtual                 // of the columns, AVX-512
+	window           operand.Mem                         // of masks, AVX2
+	maskedB          func() func(mem operand.Mem, v int) // prepares loads of no more than the columns that exist
 	storeC           func()
 }
 
@@ -76,7 +76,7 @@ func (g *tileGen) text(name string) {
 	if g.lanes == 16 && g.b == f32 {
 		g.masks()
 	}
-	if g.lanes == 8 {
+	if g.vecs > 1 {
 		g.ahead, g.stepAhead = g.loadField(tilePrefetch), g.loadField(tilePrefetchStep)
 	}
 	g.prefetchC()
@@ -126,7 +126,7 @@ func (g *tileGen) row(i int) operand.Mem {
 
 // prefetchC asks for the tile of C when the loop is long enough for it to arrive.
 func (g *tileGen) prefetchC() {
-	g.CMPQ(g.k, operand.U8(64))
+	g.CMPQ(g.k, operand.U8(16))
 	g.JLT(operand.LabelRef("start"))
 	c, ldc := g.loadField(tileC), g.loadField(tileLDC)
 	for i := range g.rows {
@@ -165,15 +165,15 @@ func (g *tileGen) loop() {
 		g.bVec = append(g.bVec, g.vec())
 	}
 	g.bcast = g.vec()
-	if g.lanes == 8 && g.b == f32 {
+	if g.b == f32 { // masked loads cost more, with AVX-512 a place in a port of the FMAs
 		g.CMPQ(g.field(tileCols), operand.U8(g.vecs*g.lanes))
 		g.JNE(operand.LabelRef("tail"))
-		g.turns("", g.loadB)
+		g.turns("", g.widen)
 		g.JMP(operand.LabelRef("store"))
 		g.Label("tail")
-		g.turns("Tail", g.tailLoads())
+		g.turns("Tail", g.maskedB())
 	} else {
-		g.turns("", g.loadB)
+		g.turns("", g.widen)
 	}
 	g.Label("store")
 	for s := 1; s < sets; s++ {
@@ -235,18 +235,13 @@ func (g *tileGen) step(set int, loadB func(mem operand.Mem, v int)) {
 
 // prefetchB asks for a row of B further down; with AVX2, for what the caller says.
 func (g *tileGen) prefetchB() {
-	if g.lanes == 8 && g.vecs == 1 {
+	if g.vecs == 1 {
 		return
 	}
-	if g.lanes == 8 {
-		g.PREFETCHT0(operand.Mem{Base: g.ahead})
-		g.ADDQ(g.stepAhead, g.ahead)
-		return
+	for line := 0; line < g.vecs*g.lanes*g.b.bytes; line += 64 {
+		g.PREFETCHT0(operand.Mem{Base: g.ahead, Disp: line})
 	}
-	g.PREFETCHT0(operand.Mem{Base: g.bPtr, Index: g.ldb, Scale: 8})
-	if g.vecs*g.lanes*g.b.bytes > 64 {
-		g.PREFETCHT0(operand.Mem{Base: g.bPtr, Index: g.ldb, Scale: 8, Disp: 64})
-	}
+	g.ADDQ(g.stepAhead, g.ahead)
 }
 
 // widen loads lanes elements of B in their storage type.

@@ -23,15 +23,15 @@ func tilesAVX2(c *build.Context) {
 	for _, f := range familiesAVX2 {
 		for rows := 1; rows <= rowsAVX2; rows++ {
 			g := &tileGen{Context: c, rows: rows, vecs: f.vecs, lanes: 8, b: f.b, vec: c.YMM, window: window}
-			g.loadB, g.storeC = g.widen, g.storeColumns
+			g.maskedB, g.storeC = g.maskedAVX2, g.storeColumns
 			g.text(tileName("AVX2", rows, 8*f.vecs, f.b))
 		}
 	}
 }
 
-// tailLoads returns the way to load float32 of B, which may come from the matrix itself, no further than its columns go: some of those
+// maskedAVX2 returns the way to load float32 of B, which may come from the matrix itself, no further than its columns go: some of those
 // of the last vector.
-func (g *tileGen) tailLoads() func(mem operand.Mem, v int) {
+func (g *tileGen) maskedAVX2() func(mem operand.Mem, v int) {
 	last := g.vecs - 1
 	mask := g.YMM()
 	g.VMOVUPS(maskAddress(g.Context, g.window, g.loadField(tileCols)).Offset(32*last), mask)

@@ -20,8 +20,7 @@ func tilesAVX512(c *build.Context) {
 	for _, f := range familiesAVX512 {
 		for rows := 1; rows <= rowsAVX512; rows++ {
 			g := &tileGen{Context: c, rows: rows, vecs: f.vecs, lanes: 16, b: f.b, vec: c.ZMM}
-			g.loadB = g.loadMasked
-			g.storeC = g.storeMasked
+			g.maskedB, g.storeC = g.maskedAVX512, g.storeMasked
 			g.text(tileName("AVX512", rows, 16*f.vecs, f.b))
 		}
 	}
@@ -47,13 +46,9 @@ func (g *tileGen) masks() {
 	}
 }
 
-// loadMasked loads B. Panels of 16-bit values are always padded to their full width, float32 may come from the matrix itself.
-func (g *tileGen) loadMasked(mem operand.Mem, v int) {
-	if g.b != f32 {
-		g.widen(mem, v)
-		return
-	}
-	g.VMOVUPS_Z(mem, g.mask[v], g.bVec[v])
+// maskedAVX512 returns the way to load float32 of B, which may come from the matrix itself, no further than its columns go.
+func (g *tileGen) maskedAVX512() func(mem operand.Mem, v int) {
+	return func(mem operand.Mem, v int) { g.VMOVUPS_Z(mem, g.mask[v], g.bVec[v]) }
 }
 
 func (g *tileGen) storeMasked() {
