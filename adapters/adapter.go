@@ -1,6 +1,7 @@
 package adapters
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -51,7 +52,7 @@ type Adapter struct {
 	trained  []*Trainable
 	points   []optim.Point
 	notes    []string
-	waiting  []waiting                       // what StartFromGradient will initialise
+	waiting  []waiting                       // what StartFromWeights or StartFromGradient will initialise
 	users    map[*graph.Param][]string       // names of the modules that use a weight; several where it is tied
 	base     map[*graph.Param]*kernel.Tensor // what parameters that are trained in place were before
 }
@@ -60,6 +61,11 @@ type Adapter struct {
 // name alone, so that another choice of targets does not change them. rng is the state of the run's dropout (see layers.Dropout);
 // nil leaves dropout off. Graphs have to be built afterwards.
 func Attach(m Model, cfg Config, seed uint64, rng *kernel.Tensor) (*Adapter, error) {
+	return ready(Prepare(m, cfg, seed, rng))
+}
+
+// Prepare is Attach without what takes the values of the weights, which is left to [Adapter.StartFromWeights].
+func Prepare(m Model, cfg Config, seed uint64, rng *kernel.Tensor) (*Adapter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -77,7 +83,19 @@ func AttachFile(m Model, file *formats.Adapter, rng *kernel.Tensor) (*Adapter, e
 		return nil, err
 	}
 	cfg.From = file.Path
-	return attach(m, cfg, file, 0, rng)
+	return ready(attach(m, cfg, file, 0, rng))
+}
+
+// ready carries out what an adapter that was just attached waits for.
+func ready(a *Adapter, err error) (*Adapter, error) {
+	if err != nil {
+		return nil, err
+	}
+	if err := a.StartFromWeights(context.Background()); err != nil {
+		a.Detach()
+		return nil, err
+	}
+	return a, nil
 }
 
 func attach(m Model, cfg Config, file *formats.Adapter, seed uint64, rng *kernel.Tensor) (*Adapter, error) {
@@ -153,5 +171,5 @@ func (a *Adapter) Detach() {
 	for _, p := range slices.Backward(a.parts) {
 		p.detach()
 	}
-	a.parts, a.trained, a.points = nil, nil, nil
+	a.parts, a.trained, a.points, a.waiting = nil, nil, nil, nil
 }

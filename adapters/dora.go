@@ -30,6 +30,11 @@ type doraLinear struct {
 	magnitude *Trainable // m, starting at the norms of the rows of V
 }
 
+// measure sets the magnitudes to the norms of the rows of V.
+func (p *doraLinear) measure() {
+	copy(p.magnitude.Param.Value.F32, rowNorms(p.merged(), p.layer.Out, p.layer.In))
+}
+
 // ApplyLinear implements layers.LinearAdapter.
 func (p *doraLinear) ApplyLinear(g *graph.Graph, l *layers.Linear, x *graph.Node) *graph.Node {
 	in := append(l.Inputs(g, x), g.Param(p.a.Param), g.Param(p.b.Param), g.Param(p.magnitude.Param))

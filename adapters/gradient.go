@@ -42,15 +42,10 @@ type LayerStart struct {
 	Used  int `json:"used"`
 }
 
-// waiting is a layer whose initialisation needs the gradient.
-type waiting struct {
-	p    *loraLinear
-	x    *initInput
-	init initializer
-}
-
 // NeedsGradient reports whether the adapter waits for StartFromGradient. Until then the model is the base.
-func (a *Adapter) NeedsGradient() bool { return len(a.waiting) > 0 }
+func (a *Adapter) NeedsGradient() bool {
+	return len(a.waiting) > 0 && a.waiting[0].init.gradient != nil
+}
 
 // StartFromGradient carries out an initialisation that takes the gradient at the base weights. compile is called once, while a probe stands
 // on every layer instead of the adapter: an update of the given trainables that is and stays 0, so that every pass differentiates at
@@ -69,9 +64,7 @@ func (a *Adapter) StartFromGradient(compile func(probes []*Trainable) (Pass, err
 	report := &Start{Init: s.Name, Passes: rsvd.Passes()}
 	for i, w := range a.waiting {
 		w.init.gradient(w.x, found[i])
-		if w.p.start != nil {
-			w.p.setStart()
-		}
+		w.begin()
 		report.Layers = append(report.Layers, w.describe(found[i]))
 	}
 	a.waiting = nil

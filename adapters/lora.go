@@ -124,7 +124,9 @@ func (b *builder) adapt(m *module, l *formats.LoRA, rank int, scale float32) err
 		return nil
 	}
 	d := &doraLinear{loraLinear: p, magnitude: newParam(m.name, formats.KindMagnitude, out)}
-	copy(d.magnitude.Param.Value.F32, rowNorms(p.merged(), out, in))
+	if b.file == nil { // which has them
+		d.measure()
+	}
 	m.linear.Adapter = d
 	b.add(d)
 	return nil

@@ -18,7 +18,7 @@ type loraLinear struct {
 	a, b    *Trainable
 	bias    *Trainable // of B, or nil
 	dropout *layers.Dropout
-	start   *start // nil without an X0, or where it follows from the weight
+	start   *start // nil without an X0
 }
 
 func (p *loraLinear) rank() int { return p.a.Param.Value.Shape[0] }
@@ -74,16 +74,16 @@ func lowRank(name string, a, b *Trainable, scale float32) optim.Point {
 	return p
 }
 
-// takeOut replaces the layer's weight by W − scale·B·A, rounded to its storage type as PEFT does. W itself stays as it is.
-func (p *loraLinear) takeOut(a, b *graph.Param) {
+// takeOut replaces the layer's weight by W − X0, rounded to its storage type as PEFT does. W itself stays as it is.
+func (p *loraLinear) takeOut() {
 	v := p.base.Value
-	p.layer.Weight = graph.FrozenParam(p.base.Name+".residual", kernel.Rounded(p.without(a, b), v.DType, v.Shape))
+	p.layer.Weight = graph.FrozenParam(p.base.Name+".residual", kernel.Rounded(p.without(), v.DType, v.Shape))
 }
 
-// without returns W − scale·B·A in float32, in the layer's layout.
-func (p *loraLinear) without(a, b *graph.Param) []float32 {
+// without returns W − X0 in float32, in the layer's layout.
+func (p *loraLinear) without() []float32 {
 	w := toOutIn(p.layer, p.base.Value.Floats())
-	p.add(w, -p.scale, a, b)
+	p.add(w, -p.scale, p.start.a, p.start.b)
 	return fromOutIn(p.layer, w)
 }
 

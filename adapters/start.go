@@ -1,6 +1,7 @@
 package adapters
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,15 +11,18 @@ import (
 	"github.com/geotune/geotune/optim"
 )
 
-// start holds the factors of the update X0 that an initialisation began with and that is not a part of the model's function.
+// start holds the factors of the update X0 that an initialisation began with and that is not a part of the model's function. A checkpoint
+// holds them beside the trained values, so that a run that goes on decomposes no weight and goes on from the same bits on another
+// processor too. The weight W - X0 is made again from them and from W, which is cheap.
 type start struct {
 	a, b *graph.Param
 	// carried says that -X0 is added to the layer's output; otherwise it is in the weight.
 	carried bool
 }
 
-// start runs the initialisation of a new adapter. The factors of a stored one come from its file, whose init_lora_weights is given, but
-// what that initialisation took out of the base weight has to be taken out again.
+// start runs the initialisation of a new adapter, or puts it off where it needs the values of the weight or the gradient. The factors of a
+// stored one come from its file, whose init_lora_weights is given, but what that initialisation took out of the base weight has to be
+// taken out again.
 func (b *builder) start(p *loraLinear, stored string) error {
 	settings := b.config.Init
 	if b.file != nil {
@@ -36,22 +40,77 @@ func (b *builder) start(p *loraLinear, stored string) error {
 	if err := b.canStart(p, settings, init); err != nil {
 		return fmt.Errorf("init %s %w", settings.Name, err)
 	}
-	if settings.Base == BaseCarried || settings.Base == BaseModified && init.peft == "" {
+	if settings.Base != "" {
 		p.keepStart(settings.Base == BaseCarried)
 	}
-	x := b.input(p, settings)
-	if init.gradient != nil {
-		b.waiting = append(b.waiting, waiting{p, x, init})
-		return kaimingInit(x) // until then the model is the base
+	w := waiting{p, b.input(p, settings), init, b.file != nil}
+	if init.gradient == nil && !init.fromWeight {
+		return w.fill()
 	}
-	if err := init.fill(x); err != nil {
+	b.waiting = append(b.waiting, w)
+	if w.stored {
+		return nil
+	}
+	until := *w.x // it is filled, the model is the base
+	until.a, until.b = p.a.Param.Value.F32, p.b.Param.Value.F32
+	return kaimingInit(&until)
+}
+
+// waiting is a layer whose initialisation is still to be carried out.
+type waiting struct {
+	p    *loraLinear
+	x    *initInput
+	init initializer
+	// stored says that the factors come from a file, and only X0 is wanted.
+	stored bool
+}
+
+// fill carries out an initialisation that needs no gradient.
+func (w *waiting) fill() error {
+	if err := w.init.fill(w.x); err != nil {
 		return err
 	}
-	if settings.Base != "" {
-		p.setStart()
+	w.begin()
+	return nil
+}
+
+// begin makes the computed factors those of the layer and of its X0.
+func (w *waiting) begin() {
+	s := w.p.start
+	if s == nil {
+		return
+	}
+	if !w.stored {
+		copy(w.p.a.Param.Value.F32, s.a.Value.F32)
+		copy(w.p.b.Param.Value.F32, s.b.Value.F32)
+	}
+	if !s.carried {
+		w.p.takeOut()
+	}
+}
+
+// StartFromWeights carries out an initialisation that takes the weights alone, which for a large model takes a while; there is nothing to do
+// for others. Only [Prepare] leaves it to its caller: a run that goes on from a checkpoint has the values there (see [Adapter.Restored]),
+// and one that is only looked at needs none. When ctx ends it returns the context's error, and may be called again.
+func (a *Adapter) StartFromWeights(ctx context.Context) error {
+	for a.NeedsWeights() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		w := &a.waiting[0]
+		if err := w.fill(); err != nil {
+			return fmt.Errorf("adapters: %s: %w", w.p.name(), err)
+		}
+		if d, ok := w.p.layer.Adapter.(*doraLinear); ok && !w.stored {
+			d.measure()
+		}
+		a.waiting = a.waiting[1:]
 	}
 	return nil
 }
+
+// NeedsWeights reports whether the adapter waits for StartFromWeights. Until then the model is the base with what a file has put on it.
+func (a *Adapter) NeedsWeights() bool { return len(a.waiting) > 0 && a.waiting[0].init.fromWeight }
 
 // canStart refuses what no initialisation of the kind can do for a layer.
 func (b *builder) canStart(p *loraLinear, settings Init, init initializer) error {
@@ -70,12 +129,16 @@ func (b *builder) canStart(p *loraLinear, settings Init, init initializer) error
 	return nil
 }
 
-// input returns what an initialisation of p may use.
+// input returns what an initialisation of p may use. It writes to the factors of X0, where there are some.
 func (b *builder) input(p *loraLinear, settings Init) *initInput {
-	return &initInput{
+	x := &initInput{
 		rng: b.random(p.layer.Name), in: p.layer.In, out: p.layer.Out, rank: p.rank(), scale: p.scale, settings: settings,
 		weight: func() []float32 { return outIn(p.layer) }, a: p.a.Param.Value.F32, b: p.b.Param.Value.F32,
 	}
+	if p.start != nil {
+		x.a, x.b = p.start.a.Value.F32, p.start.b.Value.F32
+	}
+	return x
 }
 
 // canReplace refuses to change the weight where another module uses it too, or where PEFT, which knows the initialisation by that name,
@@ -100,19 +163,6 @@ func (p *loraLinear) keepStart(carried bool) {
 	p.start = &start{a: room(p.a), b: room(p.b), carried: carried}
 }
 
-// setStart makes the present update X0.
-func (p *loraLinear) setStart() {
-	if p.start == nil {
-		p.takeOut(p.a.Param, p.b.Param)
-		return
-	}
-	copy(p.start.a.Value.F32, p.a.Param.Value.F32)
-	copy(p.start.b.Value.F32, p.b.Param.Value.F32)
-	if !p.start.carried {
-		p.takeOut(p.start.a, p.start.b)
-	}
-}
-
 // Constants returns what the adapter's function depends on besides trained values and the base weights: the factors of X0, without
 // gradients. They are part of a checkpoint; [Adapter.Restored] is to be called when they have been put back.
 func (a *Adapter) Constants() []optim.Tensor {
@@ -133,7 +183,7 @@ func (a *Adapter) Restored() {
 	a.waiting = nil
 	for _, p := range a.linears() {
 		if p.start != nil && !p.start.carried {
-			p.takeOut(p.start.a, p.start.b)
+			p.takeOut()
 		}
 	}
 }
@@ -168,11 +218,11 @@ func (a *Adapter) BelongsToModifiedBase() bool {
 func (a *Adapter) SaveBase(save func() error) (*FuseReport, error) {
 	f := &fusion{}
 	for _, p := range a.linears() {
-		if p.start == nil || p.start.carried {
+		if p.start == nil || !a.BelongsToModifiedBase() {
 			continue
 		}
 		base, modified := p.base.Value, p.layer.Weight.Value
-		f.report.add(measure(p.base.Name, base.Floats(), p.without(p.start.a, p.start.b), modified.Floats()))
+		f.report.add(measure(p.base.Name, base.Floats(), p.without(), modified.Floats()))
 		p.base.Value = modified
 		defer func() { p.base.Value = base }()
 	}

@@ -1,8 +1,11 @@
 package adapters_test
 
 import (
+	"context"
+	"errors"
 	"math"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -324,6 +327,149 @@ func TestFromRefusesSettingsOfAnInit(t *testing.T) {
 		_, err := adapters.Attach(m, adapters.Config{From: dir, Init: init}, 1, nil)
 		if err == nil || !strings.Contains(err.Error(), "remove the key") {
 			t.Errorf("%+v: error %v", init, err)
+		}
+	}
+}
+
+// fromWeights are configs whose start takes the weights alone.
+var fromWeights = map[string]adapters.Config{
+	"pissa":           {Rank: 3, Init: adapters.Init{Name: "pissa"}},
+	"pissa carried":   {Rank: 3, Init: adapters.Init{Name: "pissa", Base: "carried"}},
+	"olora dora":      {Type: "dora", Rank: 3, Init: adapters.Init{Name: "olora"}},
+	"milora":          {Rank: 3, Alpha: 6, Init: adapters.Init{Name: "milora"}},
+	"milora modified": {Rank: 3, Alpha: 6, Init: adapters.Init{Name: "milora", Base: "modified"}},
+}
+
+func prepare(t *testing.T, m adapters.Model, cfg adapters.Config) *adapters.Adapter {
+	t.Helper()
+	a, err := adapters.Prepare(m, cfg, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// values returns everything that an adapter's function depends on besides the base weights.
+func values(a *adapters.Adapter) [][]float32 {
+	var out [][]float32
+	for _, tr := range a.Trainables() {
+		out = append(out, slices.Clone(tr.Param.Value.F32))
+	}
+	for _, c := range a.Constants() {
+		out = append(out, slices.Clone(c.Value.F32))
+	}
+	return out
+}
+
+// restore puts values back.
+func restore(a *adapters.Adapter, v [][]float32) {
+	for i, tr := range a.Trainables() {
+		copy(tr.Param.Value.F32, v[i])
+	}
+	for i, c := range a.Constants() {
+		copy(c.Value.F32, v[len(a.Trainables())+i])
+	}
+	a.Restored()
+}
+
+// TestAPreparedAdapterStartsWhenItIsTold: until then the model is the base, and afterwards all is as after Attach, to the bit.
+func TestAPreparedAdapterStartsWhenItIsTold(t *testing.T) {
+	for name, cfg := range fromWeights {
+		t.Run(name, func(t *testing.T) {
+			want := newFake(fakeOptions{})
+			attached := attach(t, want, cfg)
+			m := newFake(fakeOptions{})
+			base := outputs(t, m)
+			a := prepare(t, m, cfg)
+			if attached.NeedsWeights() || !a.NeedsWeights() || a.NeedsGradient() {
+				t.Errorf("attached %v and prepared %v wait for weights, prepared %v for a gradient", attached.NeedsWeights(), a.NeedsWeights(), a.NeedsGradient())
+			}
+			same(t, "prepared", outputs(t, m), base, 1e-6)
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := a.StartFromWeights(ended); !errors.Is(err, context.Canceled) || !a.NeedsWeights() {
+				t.Errorf("error %v", err)
+			}
+			for range 2 { // the second time there is nothing to do
+				if err := a.StartFromWeights(t.Context()); err != nil || a.NeedsWeights() {
+					t.Fatal(err)
+				}
+				if !reflect.DeepEqual(values(a), values(attached)) {
+					t.Error("the values differ from those after Attach")
+				}
+				same(t, "started", outputs(t, m), outputs(t, want), 0)
+			}
+		})
+	}
+}
+
+// TestRestoredValuesNeedNoDecomposition gives an adapter the values of another one, on weights of which there is no decomposition.
+func TestRestoredValuesNeedNoDecomposition(t *testing.T) {
+	for name, cfg := range fromWeights {
+		t.Run(name, func(t *testing.T) {
+			m := newFake(fakeOptions{})
+			first := attach(t, m, cfg)
+			perturb(first)
+			again := newFake(fakeOptions{})
+			a := prepare(t, again, cfg)
+			restore(a, values(first))
+			if err := a.StartFromWeights(t.Context()); err != nil || a.NeedsWeights() || !reflect.DeepEqual(values(a), values(first)) {
+				t.Errorf("the restored adapter started, error %v", err)
+			}
+			same(t, "restored", outputs(t, again), outputs(t, m), 0)
+
+			broken := newFake(fakeOptions{})
+			for _, l := range broken.linears {
+				l.Weight.Value.F32[0] = float32(math.NaN())
+			}
+			b := prepare(t, broken, cfg)
+			restore(b, values(first))
+			b.Detach()
+			if _, err := adapters.Attach(broken, cfg, 1, nil); cfg.Init.Name != "olora" && (err == nil || !strings.Contains(err.Error(), "model.layers.0.self_attn.q_proj: init "+cfg.Init.Name)) {
+				t.Errorf("attached to NaN: error %v", err)
+			}
+		})
+	}
+}
+
+// TestAStoredAdapterKeepsItsFactorsWhenItStarts: what pissa takes out of the weight is not what the file holds by now.
+func TestAStoredAdapterKeepsItsFactorsWhenItStarts(t *testing.T) {
+	m := newFake(fakeOptions{})
+	a := attach(t, m, fromWeights["pissa"])
+	perturb(a)
+	want := outputs(t, m)
+	dir := filepath.Join(t.TempDir(), "adapter")
+	if err := a.Save(dir, formats.Header{}); err != nil {
+		t.Fatal(err)
+	}
+	again := newFake(fakeOptions{})
+	b := prepare(t, again, adapters.Config{From: dir})
+	if !b.NeedsWeights() {
+		t.Error("there is nothing to take out")
+	}
+	if err := b.StartFromWeights(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "loaded", outputs(t, again), want, 0)
+	if n := len(b.Trainables()); !reflect.DeepEqual(values(b)[:n], values(a)[:n]) {
+		t.Error("the factors are no longer those of the file")
+	}
+}
+
+// TestMagnitudesAreThoseOfTheStart: DoRA's lengths are those of the rows of W - X0 + X0, where W - X0 was rounded, not those of W.
+func TestMagnitudesAreThoseOfTheStart(t *testing.T) {
+	m := newFake(fakeOptions{dtype: kernel.BF16})
+	a := attach(t, m, adapters.Config{Type: "dora", Rank: 3, Targets: []string{"q_proj"}, Init: adapters.Init{Name: "pissa"}})
+	l, tr := m.linears[0], a.Trainables()
+	update := product(tr[1].Param.Value.F32, tr[0].Param.Value.F32, 3)
+	for i, got := range tr[2].Param.Value.F32 {
+		var squares float64
+		for j, w := range l.Weight.Value.Floats()[i*l.In : (i+1)*l.In] {
+			v := float64(w) + float64(update[i*l.In+j])
+			squares += v * v
+		}
+		if want := math.Sqrt(squares); math.Abs(float64(got)/want-1) > 1e-6 {
+			t.Errorf("row %d: magnitude %v, want %v", i, got, want)
 		}
 	}
 }

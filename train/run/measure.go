@@ -26,7 +26,7 @@ func (r *Run) Measure(ctx context.Context, steps int) (*Measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.fromGradient(ctx); err != nil {
+	if err := r.initialise(ctx); err != nil {
 		return nil, err
 	}
 	measured := &Measured{Steps: make([]train.StepMetrics, steps)}

@@ -43,7 +43,7 @@ type Run struct {
 	begun    *begun // nil where the start needed no gradient
 }
 
-// Open reads model and data and attaches the adapter. It writes nothing.
+// Open reads model and data and attaches the adapter, whose start is left to what needs it. It writes nothing.
 func Open(cfg *train.Config, o Options) (*Run, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
@@ -103,7 +103,7 @@ func (r *Run) attach() (err error) {
 	}
 	rng := kernel.NewI32(4)
 	rng.I32[0], rng.I32[1] = int32(uint32(r.cfg.Train.Seed)), int32(uint32(r.cfg.Train.Seed>>32))
-	if r.adapter, err = adapters.Attach(r.model, cfg, r.cfg.Train.Seed, rng); err != nil {
+	if r.adapter, err = adapters.Prepare(r.model, cfg, r.cfg.Train.Seed, rng); err != nil {
 		return err
 	}
 	source, err := r.data.source(r.cfg)

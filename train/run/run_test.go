@@ -82,10 +82,16 @@ var variants = []variant{
 	{"lora, rank: 2, init: {name: loi, scale: 1, base: modified, batches: 3, power: 0, oversample: 3}", true, true, riemannion},
 	{"lora, rank: 2, modules_to_save: [norm], init: {name: loi, scale: 1, base: modified}", false, false, nil},
 	{"lora, rank: 2, init: {name: lora_ga, seed: 3}", true, false, nil},
+	fromWeights,
+	{"dora, rank: 2, init: {name: pissa}", true, true, nil},
+	{"lora, rank: 2, init: {name: milora, base: modified}", false, false, riemannion},
 }
 
 // fromGradient is a run whose start takes passes through the data that a resumed run must not repeat.
 var fromGradient = variant{"lora, rank: 2, dropout: 0.1, init: {name: loi, scale: 1}", false, false, riemannion}
+
+// fromWeights is a run whose start decomposes weights, which a resumed run must not repeat.
+var fromWeights = variant{"lora, rank: 2, dropout: 0.1, init: {name: milora}", false, false, riemannion}
 
 var riemannion = []string{"optimizer.name=riemannion", "optimizer.lr=0.01"}
 

@@ -29,7 +29,7 @@ type begun struct {
 // start makes the adapter ready for its first step, or for the next one in a run that goes on. When stop ends in the passes through the
 // data, it gives train.ErrInterrupted.
 func (r *Run) start(stop context.Context, resumed bool) error {
-	begin := func() error { return r.fromGradient(stop) }
+	begin := func() error { return r.initialise(stop) }
 	steps := []func() error{begin, r.writeBegun, r.checkFirstSteps, r.saveBase}
 	if resumed {
 		steps = []func() error{r.readBegun, r.keepBase}
@@ -42,12 +42,36 @@ func (r *Run) start(stop context.Context, resumed bool) error {
 	return nil
 }
 
+// initialise carries out what is left of the adapter's initialisation.
+func (r *Run) initialise(stop context.Context) error {
+	var from func(context.Context) error
+	switch {
+	case r.adapter.NeedsWeights():
+		from = r.fromWeights
+	case r.adapter.NeedsGradient():
+		from = r.fromGradient
+	default:
+		return nil
+	}
+	if err := from(stop); err != nil {
+		return err
+	}
+	return r.optimizer() // rules take their start from the factors
+}
+
+// fromWeights carries out an initialisation that takes the weights alone.
+func (r *Run) fromWeights(stop context.Context) error {
+	fmt.Fprintf(r.o.Log, "init %s: decomposing the weights\n", r.adapter.Config().Init.Name)
+	err := r.adapter.StartFromWeights(stop)
+	if err != nil && errors.Is(err, stop.Err()) {
+		return train.ErrInterrupted
+	}
+	return err
+}
+
 // fromGradient carries out an initialisation that needs the gradient, on the first batches of the training data, and tells what it found.
 // The run's own place in the data does not move.
 func (r *Run) fromGradient(stop context.Context) error {
-	if !r.adapter.NeedsGradient() {
-		return nil
-	}
 	init := r.adapter.Config().Init
 	fmt.Fprintf(r.o.Log, "init %s: gradient of the base model in %d passes over one batch\n", init.Name, init.Passes())
 	began := time.Now()
@@ -73,9 +97,6 @@ func (r *Run) fromGradient(stop context.Context) error {
 		return train.ErrInterrupted
 	}
 	if err != nil {
-		return err
-	}
-	if err := r.optimizer(); err != nil { // rules take their start from the factors
 		return err
 	}
 	r.begun = &begun{found, len(batches), targets, time.Since(began).Seconds()}

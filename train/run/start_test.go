@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -150,6 +151,45 @@ func TestARunTellsHowItStarted(t *testing.T) {
 	report, err := os.ReadFile(filepath.Join(out, "report.md"))
 	if err != nil || !strings.Contains(string(report), "## Start\n\ninit loi: 4 passes over 2 micro-batches") {
 		t.Errorf("report.md, %v:\n%s", err, report)
+	}
+}
+
+// TestWeightsAreDecomposedOnceARun: not by a dry run, and not by one that goes on.
+func TestWeightsAreDecomposedOnceARun(t *testing.T) {
+	model := tinyModel(t)
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, adapter := range []string{"lora, rank: 2, init: {name: milora}", "lora, rank: 2, init: {name: pissa}", "dora, rank: 2, init: {name: olora}"} {
+		out := filepath.Join(t.TempDir(), "run")
+		var log bytes.Buffer
+		decomposed := func(what string, want bool) {
+			if found := strings.Contains(log.String(), "decomposing the weights"); found != want {
+				t.Errorf("%s, %s: weights decomposed %v, want %v:\n%s", adapter, what, found, want, log.String())
+			}
+			log.Reset()
+		}
+		cfg := variant{adapter: adapter}.config(t, model, out)
+		r, err := run.Open(cfg, run.Options{Log: &log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Plan(io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		decomposed("dry run", false)
+		if err := r.Train(ended, ended); !errors.Is(err, train.ErrInterrupted) { // before the first weight
+			t.Fatalf("found error %v", err)
+		}
+		r.Close()
+		log.Reset()
+		if err := carryOut(t, cfg, run.Options{Log: &log, Resume: true}, ended); !errors.Is(err, train.ErrInterrupted) {
+			t.Fatalf("found error %v", err)
+		}
+		decomposed("first step", true)
+		if err := carryOut(t, cfg, run.Options{Log: &log, Resume: true}, context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		decomposed("resumed", false)
 	}
 }
 
