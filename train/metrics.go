@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
@@ -88,10 +87,7 @@ func truncateMetrics(path string, step int) error {
 	if kept.Len() == len(data) {
 		return nil
 	}
-	return atomicfile.WriteFile(path, func(w io.Writer) error {
-		_, err := w.Write(kept.Bytes())
-		return err
-	})
+	return atomicfile.WriteBytes(path, kept.Bytes())
 }
 
 // Step appends the line of a step.

@@ -36,6 +36,14 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	return syncDir(filepath.Dir(path))
 }
 
+// WriteBytes is [WriteFile] for content that is at hand.
+func WriteBytes(path string, data []byte) error {
+	return WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
 // permissions returns the mode of an existing regular file, else the default that the process's umask cuts down.
 func permissions(path string) os.FileMode {
 	if st, err := os.Lstat(path); err == nil && st.Mode().IsRegular() {

@@ -82,6 +82,7 @@ var kinds = []struct {
 	read  func(path string) (string, error)
 }{
 	{"file", writeFile, readFile},
+	{"bytes", func(path, text string) error { return atomicfile.WriteBytes(path, []byte(text)) }, readFile},
 	{"dir", writeDir, readDir},
 }
 

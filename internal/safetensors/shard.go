@@ -89,10 +89,7 @@ func splitShards(tensors []Tensor, limit int64) (shards [][]Tensor, total int64,
 func (x index) write(path string) error {
 	text, err := json.MarshalIndent(x, "", "  ")
 	if err == nil {
-		err = atomicfile.WriteFile(path, func(w io.Writer) error {
-			_, err := w.Write(append(text, '\n'))
-			return err
-		})
+		err = atomicfile.WriteBytes(path, append(text, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("safetensors: %s: %w", path, err)

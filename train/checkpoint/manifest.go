@@ -34,10 +34,7 @@ func writeManifest(dir string) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(filepath.Join(dir, manifestFile), func(w io.Writer) error {
-		_, err := w.Write(append(data, '\n'))
-		return err
-	})
+	return atomicfile.WriteBytes(filepath.Join(dir, manifestFile), append(data, '\n'))
 }
 
 // Verify reads the whole checkpoint at path and compares it with its manifest: no file missing, added, cut or changed.

@@ -152,10 +152,7 @@ func (s *sweep) begin() error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(filepath.Join(s.cfg.Out, "compare.yaml"), func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	})
+	return atomicfile.WriteBytes(filepath.Join(s.cfg.Out, "compare.yaml"), text)
 }
 
 // trainAll carries out the runs that are left, several side by side. They run in one process: the threads of package graph/kernel/cpu

@@ -2,7 +2,6 @@ package run
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"strings"
 	"time"
@@ -34,12 +33,7 @@ func (p *report) eval(m train.EvalMetrics) { p.evals = append(p.evals, m) }
 // finish writes report.md into the run's folder and tells the user what came out and what to do next.
 func (p *report) finish(s train.State) error {
 	r := p.run
-	text := p.markdown(s)
-	err := atomicfile.WriteFile(r.out(reportFile), func(w io.Writer) error {
-		_, err := io.WriteString(w, text)
-		return err
-	})
-	if err != nil {
+	if err := atomicfile.WriteBytes(r.out(reportFile), []byte(p.markdown(s))); err != nil {
 		return err
 	}
 	fmt.Fprintf(r.o.Log, "\n%s\n%s", p.summary(), p.next())

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -132,13 +131,11 @@ func (r *Run) writeBegun() error {
 	if r.begun == nil {
 		return nil
 	}
-	return atomicfile.WriteFile(r.out(startFile), func(w io.Writer) error {
-		text, err := json.MarshalIndent(r.begun, "", "  ")
-		if err == nil {
-			_, err = w.Write(append(text, '\n'))
-		}
-		return err
-	})
+	text, err := json.MarshalIndent(r.begun, "", "  ")
+	if err != nil {
+		return fmt.Errorf("run: %s: %w", r.out(startFile), err)
+	}
+	return atomicfile.WriteBytes(r.out(startFile), append(text, '\n'))
 }
 
 // readBegun brings back, for the report, what the run found when it began.

@@ -98,10 +98,7 @@ func (r *Run) begin() error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(r.out(ConfigFile), func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
+	return atomicfile.WriteBytes(r.out(ConfigFile), data)
 }
 
 // trainer wires the loop to files and display.

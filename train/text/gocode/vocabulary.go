@@ -3,7 +3,6 @@ package gocode
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"path/filepath"
 
 	"github.com/geotune/geotune/internal/atomicfile"
@@ -35,11 +34,7 @@ func WriteVocabulary(files []File, dir string, size int) error {
 		return err
 	}
 	for name, data := range map[string][]byte{"tokenizer.json": vocabulary, "tokenizer_config.json": append(config, '\n')} {
-		err := atomicfile.WriteFile(filepath.Join(dir, name), func(w io.Writer) error {
-			_, err := w.Write(data)
-			return err
-		})
-		if err != nil {
+		if err := atomicfile.WriteBytes(filepath.Join(dir, name), data); err != nil {
 			return fmt.Errorf("gocode: vocabulary: %w", err)
 		}
 	}

@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"fmt"
-	"io"
 	"path/filepath"
 
 	"github.com/geotune/geotune/internal/atomicfile"
@@ -82,10 +81,7 @@ func (m hostedModel) Save(dir string, prefix ...string) error {
 	if len(prefix) > 0 && prefix[0] != "" {
 		name = prefix[0] + "-" + name
 	}
-	return atomicfile.WriteFile(filepath.Join(dir, name), func(w io.Writer) error {
-		_, err := w.Write(m.t.data)
-		return err
-	})
+	return atomicfile.WriteBytes(filepath.Join(dir, name), m.t.data)
 }
 
 // hostedDecoder is a sugarme.Decoder.
