@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/geotune/geotune/adapters/formats"
-	"github.com/geotune/geotune/internal/strictyaml"
+	"github.com/geotune/geotune/internal/names"
 )
 
 // selector decides which modules are adapted, by the rules of PEFT's check_target_module_exists.
@@ -172,17 +172,13 @@ func everyName(key string, names []string, all []module) error {
 
 // hint proposes the names that were probably meant.
 func hint(name string, all []module) string {
-	names := lastParts(all)
+	known := lastParts(all)
 	if strings.Contains(name, ".") {
 		for _, m := range all {
-			names = append(names, m.name)
+			known = append(known, m.name)
 		}
 	}
-	near := strictyaml.Nearest(name, names)
-	if len(near) == 0 {
-		return ""
-	}
-	return "; did you mean " + strings.Join(near, " or ") + "?"
+	return names.DidYouMean(name, known)
 }
 
 // candidates lists what could be targeted.

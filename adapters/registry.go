@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/geotune/geotune/adapters/formats"
-	"github.com/geotune/geotune/internal/strictyaml"
+	"github.com/geotune/geotune/internal/names"
 )
 
 // The names of the adapter types.
@@ -66,7 +65,7 @@ func Inits() []string { return slices.Sorted(maps.Keys(inits)) }
 func typeByName(name string) (adapterType, error) {
 	t, ok := types[name]
 	if !ok {
-		return t, fmt.Errorf("adapters: %w", unknown("type", name, Types()))
+		return t, fmt.Errorf("adapters: %s", names.Unknown("type", name, Types()))
 	}
 	return t, nil
 }
@@ -74,16 +73,7 @@ func typeByName(name string) (adapterType, error) {
 func initByName(name string) (initializer, error) {
 	i, ok := inits[name]
 	if !ok {
-		return i, unknown("init", name, Inits())
+		return i, errors.New(names.Unknown("init", name, Inits()))
 	}
 	return i, nil
-}
-
-// unknown is the error for a name that is not in a table.
-func unknown(what, name string, known []string) error {
-	text := fmt.Sprintf("unknown %s %q; known are %s", what, name, strings.Join(known, ", "))
-	if near := strictyaml.Nearest(name, known); len(near) > 0 {
-		text += "; did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return errors.New(text)
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/geotune/geotune/adapters/formats"
 	"github.com/geotune/geotune/graph"
-	"github.com/geotune/geotune/internal/strictyaml"
+	"github.com/geotune/geotune/internal/names"
 )
 
 // Load copies the values of a stored adapter into this one. Every trained tensor must be in the file and every tensor of the file must
@@ -61,8 +61,8 @@ func (a *Adapter) fits(path string, x formats.Tensor, t *Trainable, paths []stri
 			return a.sameBase(key.Module, x)
 		}
 		near := ""
-		if names := nearest(path, paths); len(names) > 0 {
-			near = "; the nearest are " + strings.Join(names, ", ")
+		if list := nearest(path, paths); len(list) > 0 {
+			near = "; the nearest are " + strings.Join(list, ", ")
 		}
 		return fmt.Errorf("has no place in the model: it trains %d tensors%s", len(paths), near)
 	}
@@ -74,7 +74,7 @@ func (a *Adapter) fits(path string, x formats.Tensor, t *Trainable, paths []stri
 
 // nearest proposes paths: those that differ from path in the last components at most.
 func nearest(path string, paths []string) []string {
-	if near := strictyaml.Nearest(path, paths); len(near) > 0 {
+	if near := names.Nearest(path, paths); len(near) > 0 {
 		return near
 	}
 	for stem := path; ; {
@@ -138,10 +138,4 @@ func (a *Adapter) Header() formats.Header { return a.header }
 func (a *Adapter) Save(path string, h formats.Header) error { return formats.Write(path, a.File(h)) }
 
 // some joins names for an error, the first few of them.
-func some(names []string) string {
-	const most = 5
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
+func some(list []string) string { return names.Few(list, 5) }

@@ -17,7 +17,7 @@ import (
 	"sync"
 
 	"github.com/geotune/geotune/internal/atomicfile"
-	"github.com/geotune/geotune/internal/strictyaml"
+	"github.com/geotune/geotune/internal/names"
 )
 
 //go:embed *.yaml quickstart
@@ -52,7 +52,7 @@ func Resolve(name string) (string, error) {
 		return name, nil
 	}
 	if _, err := fs.Stat(assets, asset); err != nil {
-		near := strictyaml.Nearest(asset, List())
+		near := names.Nearest(asset, List())
 		if near == nil {
 			near = List()
 		}

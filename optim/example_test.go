@@ -61,5 +61,5 @@ func ExampleGroup() {
 func ExampleNewSchedule() {
 	_, err := optim.NewSchedule("cosin", 10, 100)
 	fmt.Println(err)
-	// Output: optim: unknown schedule "cosin"; known are constant, cosine, linear; did you mean "cosine"?
+	// Output: optim: unknown schedule "cosin"; known are constant, cosine, linear; did you mean cosine?
 }

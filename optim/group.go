@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"math"
 	"path"
-	"strings"
+
+	"github.com/geotune/geotune/internal/names"
 )
 
 // Group gives some points their own learning rate or decay. Groups apply in order and later ones win, field by field; the
@@ -45,7 +46,7 @@ func applyGroups(units []unit, groups []Group) error {
 			}
 		}
 		if !matched {
-			return fmt.Errorf("optim: group %d: pattern %q matches nothing; there are %s", i+1, g.Match, someNames(units))
+			return fmt.Errorf("optim: group %d: pattern %q matches nothing; there are %s", i+1, g.Match, names.Few(namesOf(units), 8))
 		}
 	}
 	return nil
@@ -63,15 +64,11 @@ func (g Group) validate() error {
 	return nil
 }
 
-// someNames lists the first few names for an error.
-func someNames(units []unit) string {
-	const most = 8
-	var names []string
+// namesOf returns the names of the points.
+func namesOf(units []unit) []string {
+	out := make([]string, len(units))
 	for i := range units {
-		if i == most {
-			return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), len(units)-most)
-		}
-		names = append(names, units[i].point.Name())
+		out[i] = units[i].point.Name()
 	}
-	return strings.Join(names, ", ")
+	return out
 }

@@ -138,7 +138,7 @@ func TestBadOverridesAreNamed(t *testing.T) {
 		"=1":                    "--set =1: expected key=value, such as optimizer.lr=1e-4",
 		"train.stps=3":          "--set train.stps=3: train.stps: unknown key; did you mean steps?",
 		"optimizer.momentum=3":  "--set optimizer.momentum=3: optimizer.momentum: unknown key; valid keys here: name, lr, weight_decay, decay_matrices_only, groups, betas, eps",
-		"optimizer.name=adma":   "--set optimizer.name=adma: unknown optimizer \"adma\"; known are " + rules + "; did you mean \"adamw\"?",
+		"optimizer.name=admw":   "--set optimizer.name=admw: unknown optimizer \"admw\"; known are " + rules + "; did you mean adamw?",
 		"train.batch=0":         "--set train.batch=0: train.batch: is 0, expected at least 1",
 		"train={batch: 0}":      "--set train={batch: 0}: train.batch: is 0, expected at least 1",
 		"optimizer.lr=-1":       "--set optimizer.lr=-1: optimizer.lr: is -1, expected a finite number that is not negative",

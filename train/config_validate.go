@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/geotune/geotune/internal/strictyaml"
+	"github.com/geotune/geotune/internal/names"
 	"github.com/geotune/geotune/optim"
 )
 
@@ -52,11 +52,7 @@ func (cs *checks) oneOf(path, found string, known ...string) {
 	if slices.Contains(known, found) {
 		return
 	}
-	hint := ""
-	if near := strictyaml.Nearest(found, known); len(near) > 0 {
-		hint = fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
-	}
-	cs.failf(path, "is %q, known are %s%s", found, strings.Join(known, ", "), hint)
+	cs.failf(path, "is %q, known are %s%s", found, strings.Join(known, ", "), names.DidYouMean(found, known))
 }
 
 func (c *Config) problems() []problem {

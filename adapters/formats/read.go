@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/geotune/geotune/internal/names"
 )
 
 // The names of files in a PEFT directory and in a directory of plain weights.
@@ -65,15 +67,11 @@ func listing(dir string) string {
 	if len(entries) == 0 {
 		return "; it is empty"
 	}
-	const most = 8
-	var names []string
-	for _, e := range entries[:min(most, len(entries))] {
-		names = append(names, e.Name())
+	var files []string
+	for _, e := range entries {
+		files = append(files, e.Name())
 	}
-	if len(entries) > most {
-		names = append(names, "...")
-	}
-	return "; found " + strings.Join(names, ", ")
+	return "; found " + names.Few(files, 8)
 }
 
 func isFile(path string) bool {

@@ -7,13 +7,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/geotune/geotune/internal/strictyaml"
+	"github.com/geotune/geotune/internal/names"
 	"github.com/geotune/geotune/train"
 )
 
@@ -137,16 +136,13 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	var names []string
+	var known []string
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() || c.IsAdditionalHelpTopicCommand() {
-			names = append(names, c.Name())
+			known = append(known, c.Name())
 		}
 	}
-	if near := strictyaml.Nearest(args[0], names); near != nil {
-		return fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(near, " or "))
-	}
-	return fmt.Errorf("unknown command %q; there are %s", args[0], strings.Join(names, ", "))
+	return errors.New(names.Unknown("command", args[0], known))
 }
 
 // flagError names the flag that was probably meant.
@@ -155,12 +151,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	if !errors.As(err, &unknown) {
 		return err
 	}
-	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if near := strictyaml.Nearest(unknown.GetSpecifiedName(), names); near != nil {
-		return fmt.Errorf("%w; did you mean --%s?", err, strings.Join(near, " or --"))
-	}
-	return err
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+	return fmt.Errorf("%w%s", err, names.DidYouMean("--"+unknown.GetSpecifiedName(), known))
 }
 
 // watch turns interrupts into ends of contexts: the first ends finish, the second stop too, the third the process; the first ones

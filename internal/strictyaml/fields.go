@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/geotune/geotune/internal/names"
 )
 
 // field is a struct field that has a key.
@@ -69,6 +71,15 @@ func (fs fields) names() []string {
 		names[i] = f.name
 	}
 	return names
+}
+
+// unknownKey explains that key is none of the valid ones.
+func unknownKey(key string, valid []string) string {
+	hint := names.DidYouMean(key, valid)
+	if hint == "" {
+		hint = "; valid keys here: " + strings.Join(valid, ", ")
+	}
+	return "unknown key" + hint
 }
 
 // join appends a key to a path.

@@ -13,7 +13,7 @@ type ruled struct {
 		Name string `yaml:"name"`
 		Rule any    `yaml:",inline"`
 	} `yaml:"optimizer"`
-	Data names `yaml:"data"`
+	Data paths `yaml:"data"`
 }
 
 type momentum struct {
@@ -21,14 +21,14 @@ type momentum struct {
 	Nesterov bool    `yaml:"nesterov"`
 }
 
-// names is written as one text or as a list of them.
-type names []string
+// paths is written as one text or as a list of them.
+type paths []string
 
-func (n *names) UnmarshalText(text []byte) error {
+func (n *paths) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return errors.New("is empty, expected a name")
 	}
-	*n = names{string(text)}
+	*n = paths{string(text)}
 	return nil
 }
 
@@ -70,7 +70,7 @@ func TestAnInlineInterfaceThatHoldsNoStructPointerLendsNothing(t *testing.T) {
 }
 
 func TestASliceWithUnmarshalTextIsReadFromAScalarToo(t *testing.T) {
-	for text, want := range map[string]names{"a b": {"a b"}, "7": {"7"}, "[a, b]": {"a", "b"}, "[]": {}} {
+	for text, want := range map[string]paths{"a b": {"a b"}, "7": {"7"}, "[a, b]": {"a", "b"}, "[]": {}} {
 		var decoded, set ruled
 		if err := Decode("f", []byte("data: "+text+"\n"), &decoded); err != nil || !reflect.DeepEqual(decoded.Data, want) {
 			t.Errorf("%s: decoded %q, %v", text, decoded.Data, err)

@@ -422,36 +422,6 @@ func TestDecodeSectionReadsAPartWithItsPlaces(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	keys := []string{"lr", "weight_decay", "betas", "eps", "momentum", "nesterov", "name"}
-	for word, want := range map[string][]string{
-		"lrr": {"lr"}, "rl": {"lr"}, "weight-decay": {"weight_decay"}, "weightdecay": {"weight_decay"}, "Betas": {"betas"}, "beta": {"betas"},
-		"mom": {"momentum"}, "nmae": {"name"}, "": nil, "x": nil, "quantization": nil, strings.Repeat("lr", 1000): nil,
-	} {
-		if got := Nearest(word, keys); !reflect.DeepEqual(got, want) {
-			t.Errorf("Nearest(%.20q) = %q, want %q", word, got, want)
-		}
-	}
-	if got := Nearest("a1", []string{"a4", "a3", "a2", "a5"}); !reflect.DeepEqual(got, []string{"a2", "a3", "a4"}) {
-		t.Errorf("ties: %q", got)
-	}
-}
-
-func TestDistanceIsSymmetricAndZeroOnlyForEqualWords(t *testing.T) {
-	words := []string{"", "a", "ab", "ba", "abc", "kitten", "sitting", "weight_decay", "decay_weight"}
-	for _, a := range words {
-		for _, b := range words {
-			if d := distance(a, b); d != distance(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
-				t.Errorf("distance(%q, %q) = %d, back %d", a, b, d, distance(b, a))
-			}
-		}
-	}
-	if d := distance("kitten", "sitting"); d != 3 {
-		t.Errorf("kitten to sitting: %d", d)
-	}
-}
-
-// TestZeroSettingsThatDoNotApplyAreLeftOut writes the option omitzero and reads the result back.
 func TestZeroSettingsThatDoNotApplyAreLeftOut(t *testing.T) {
 	type settings struct {
 		Name  string  `yaml:"name"`

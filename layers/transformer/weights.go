@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/geotune/geotune/graph/kernel"
+	"github.com/geotune/geotune/internal/names"
 	"github.com/geotune/geotune/internal/safetensors"
 )
 
@@ -118,9 +119,4 @@ func (s *stored) checkTied(m *Model, key string) {
 const maxListed = 8
 
 // list joins names for an error, the first few of them.
-func list(names []string) string {
-	if len(names) <= maxListed {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxListed], ", "), len(names)-maxListed)
-}
+func list(all []string) string { return names.Few(all, maxListed) }

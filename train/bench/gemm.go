@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"gonum.org/v1/gonum/blas"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/geotune/geotune/graph/kernel/cpu"
 	"github.com/geotune/geotune/internal/gemmcases"
+	"github.com/geotune/geotune/internal/names"
 )
 
 // GemmOptions say which matrix products are measured.
@@ -110,7 +110,7 @@ func (o GemmOptions) cases() ([]gemmcases.Case, error) {
 	}
 	for _, k := range o.Kinds {
 		if !slices.Contains(GemmKinds(), k) {
-			return nil, UsageError{fmt.Sprintf("unknown kind %q; there are %s", k, strings.Join(GemmKinds(), ", "))}
+			return nil, UsageError{names.Unknown("kind", k, GemmKinds())}
 		}
 	}
 	all := gemmcases.All()

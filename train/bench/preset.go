@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
-	"github.com/geotune/geotune/internal/strictyaml"
+	"github.com/geotune/geotune/internal/names"
 	"github.com/geotune/geotune/layers/transformer"
 )
 
@@ -52,11 +51,7 @@ func presetByName(name string) (preset, error) {
 	if ok {
 		return p, nil
 	}
-	text := fmt.Sprintf("unknown preset %q; there are %s", name, strings.Join(Presets(), ", "))
-	if near := strictyaml.Nearest(name, Presets()); near != nil {
-		text += "; did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return p, UsageError{text}
+	return p, UsageError{names.Unknown("preset", name, Presets())}
 }
 
 // config returns the config of the model for rows of the given length.

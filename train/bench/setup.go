@@ -8,6 +8,7 @@ import (
 	"github.com/geotune/geotune/adapters"
 	"github.com/geotune/geotune/graph"
 	"github.com/geotune/geotune/graph/kernel"
+	"github.com/geotune/geotune/internal/names"
 	"github.com/geotune/geotune/layers/transformer"
 	"github.com/geotune/geotune/optim"
 	"github.com/geotune/geotune/train"
@@ -91,7 +92,7 @@ func (o StepOptions) config(p preset) (*train.Config, error) {
 		adapter = fmt.Sprintf("{type: lora, rank: 16, alpha: 32, targets: %s}", p.targets)
 	case Full:
 	default:
-		return nil, UsageError{fmt.Sprintf("unknown adapter %q; there are %s, %s", o.Adapter, LoRA, Full)}
+		return nil, UsageError{names.Unknown("adapter", o.Adapter, []string{LoRA, Full})}
 	}
 	file := fmt.Sprintf(`model: {path: random}
 data: {train: [random], max_length: %d}

@@ -153,7 +153,7 @@ func TestBadComparisonsAreRefusedWithPlaceAndRemedy(t *testing.T) {
 		{"timing: 1", "timing: -1", "small.yaml:13:9: timing: is -1, expected a number of steps, or 0 for none"},
 		{"timing: 1", "parallel: -1", "small.yaml:13:11: parallel: is -1, expected at least 1, or 0 to choose"},
 		{"timing: 1", "out: ''", "small.yaml:13:6: out: is empty; name the folder of the comparison"},
-		{"timing: 1", "baseline: adam", `small.yaml:13:11: baseline: "adam" is no variant; did you mean adamw?`},
+		{"timing: 1", "baseline: adam", `small.yaml:13:11: baseline: unknown variant "adam"; known are adamw, sgd; did you mean adamw?`},
 		{"name: sgd, set", "name: AdamW, set", `small.yaml:10:10: variants[1].name: "AdamW" occurs twice; some systems take upper and lower case for the same`},
 		{"name: sgd, set", "name: a/b, set", `small.yaml:10:10: variants[1].name: is "a/b", expected a name of letters, digits and _.+-, because a folder is called so`},
 		{"lr: [0.1]", "lr: [0.1, -1, 0.1]", "small.yaml:10:65: variants[1].lr: holds -1, expected positive numbers\nsmall.yaml:10:65: variants[1].lr: 0.1 occurs twice"},

@@ -41,6 +41,6 @@ variants:
 	// Output:
 	// true
 	// rules.yaml:5:55: variants[1].set.data.pack: variants train on the same model, data and batches and may differ in optimizer, adapter, schedule, train.clip_grad_norm, train.checkpointing only; for all variants, write it under set
-	// rules.yaml:6:11: baseline: "adam" is no variant; did you mean adamw?
+	// rules.yaml:6:11: baseline: unknown variant "adam"; known are adamw, muon; did you mean adamw?
 	// runs/rules
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/geotune/geotune/internal/names"
 	"github.com/geotune/geotune/train"
 	"github.com/geotune/geotune/train/run"
 )
@@ -89,15 +90,10 @@ func without(list, other []setting) string {
 			more = append(more, text)
 		}
 	}
-	out = append(out, more...)
-	const most = 3
-	switch {
-	case len(out) == 0:
+	if out = append(out, more...); len(out) == 0 {
 		return "nothing"
-	case len(out) > most:
-		out = append(out[:most], "...")
 	}
-	return strings.Join(out, ", ")
+	return names.Few(out, 3)
 }
 
 // remove takes a run's folder away at once, so that no mixture of two runs is left when the process ends in between.

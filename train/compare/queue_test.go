@@ -22,8 +22,8 @@ func outcome(p *Plan, j job, losses ...float64) *Outcome {
 	return o
 }
 
-// names returns what next gives until nothing can be started, finishing each run with the loss that finish says.
-func names(q *queue, finish func(job) float64) []string {
+// started returns what next gives until nothing can be started, finishing each run with the loss that finish says.
+func started(q *queue, finish func(job) float64) []string {
 	var out []string
 	for {
 		j, ok := q.next()
@@ -40,7 +40,7 @@ func TestTheBestRateGoesOnWithTheOtherSeeds(t *testing.T) {
 	if tuning, more := q.counts(); tuning != 6 || more != 2 || q.left() != 8 {
 		t.Errorf("%d and %d runs, %d left", tuning, more, q.left())
 	}
-	got := names(q, func(j job) float64 { return []float64{2, 1}[j.rate] + float64(j.seed) })
+	got := started(q, func(j job) float64 { return []float64{2, 1}[j.rate] + float64(j.seed) })
 	want := []string{
 		"adamw lr 0.001 seed 1", "sgd lr 0.1 seed 1", "adamw lr 0.004 seed 1",
 		"adamw lr 0.001 seed 2", "sgd lr 0.1 seed 2", "adamw lr 0.004 seed 2",
@@ -72,7 +72,7 @@ func TestOneVariantNeedNotWaitForAnother(t *testing.T) {
 
 func TestARateThatDivergesIsNotChosen(t *testing.T) {
 	q := newQueue(mustParse(t, small))
-	names(q, func(j job) float64 {
+	started(q, func(j job) float64 {
 		if j.variant == 1 || j.rate == 0 {
 			return math.NaN()
 		}

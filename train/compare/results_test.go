@@ -222,7 +222,7 @@ func TestThePageIsWellFormedAndNeedsNothingElse(t *testing.T) {
 
 func TestOtherBatchesAreRefused(t *testing.T) {
 	q := newQueue(mustParse(t, small, "seeds=[1]"))
-	names(q, func(job) float64 { return 2 })
+	started(q, func(job) float64 { return 2 })
 	q.outcomes[job{1, 0, 0}].Batches = "others"
 	for v := range q.variants {
 		q.decide(v)
@@ -236,7 +236,7 @@ func TestOtherBatchesAreRefused(t *testing.T) {
 // TestEveryVariantMayDiverge makes sure that reports can be written without any result, with one seed and without times.
 func TestEveryVariantMayDiverge(t *testing.T) {
 	q := newQueue(mustParse(t, small, "seeds=[1]", "timing=0"))
-	names(q, func(job) float64 { return math.NaN() })
+	started(q, func(job) float64 { return math.NaN() })
 	r, err := q.results(make([]*Timing, 2))
 	if err != nil {
 		t.Fatal(err)

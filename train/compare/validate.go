@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/geotune/geotune/internal/strictyaml"
+	"github.com/geotune/geotune/internal/names"
 )
 
 // folderName is what a variant's name may be, so that it is a folder's on every system.
@@ -63,7 +63,7 @@ func (c *checker) variants(cfg *Config) {
 		c.failf("variants", "has %d entries, expected at least two to compare", len(cfg.Variants))
 	}
 	seen := map[string]bool{}
-	var names []string
+	var all []string
 	for i, v := range cfg.Variants {
 		at := variantPath(i)
 		switch {
@@ -73,18 +73,13 @@ func (c *checker) variants(cfg *Config) {
 			c.failf(at+".name", "%q occurs twice; some systems take upper and lower case for the same", v.Name)
 		}
 		seen[strings.ToLower(v.Name)] = true
-		names = append(names, v.Name)
+		all = append(all, v.Name)
 		c.grid(at+".lr", v.LR)
 		c.variantSet(cfg, i)
 	}
-	if cfg.Baseline == "" || slices.Contains(names, cfg.Baseline) {
-		return
+	if cfg.Baseline != "" && !slices.Contains(all, cfg.Baseline) {
+		c.failf("baseline", "%s", names.Unknown("variant", cfg.Baseline, all))
 	}
-	hint := "expected one of " + strings.Join(names, ", ")
-	if near := strictyaml.Nearest(cfg.Baseline, names); near != nil {
-		hint = "did you mean " + strings.Join(near, " or ") + "?"
-	}
-	c.failf("baseline", "%q is no variant; %s", cfg.Baseline, hint)
 }
 
 // grid checks learning rates.

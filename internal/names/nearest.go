@@ -1,7 +1,8 @@
-package strictyaml
+// Package names words how names stand in messages: those that a mistyped one was probably meant to be, those that there are, the first
+// few of many.
+package names
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -63,12 +64,4 @@ func distance(a, b string) int {
 		before, last, row = last, row, before
 	}
 	return last[len(b)]
-}
-
-// unknownKey explains that key is none of the valid ones.
-func unknownKey(key string, valid []string) string {
-	if near := Nearest(key, valid); near != nil {
-		return fmt.Sprintf("unknown key; did you mean %s?", strings.Join(near, " or "))
-	}
-	return fmt.Sprintf("unknown key; valid keys here: %s", strings.Join(valid, ", "))
 }
