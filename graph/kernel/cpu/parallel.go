@@ -42,7 +42,7 @@ func (p *parallelProduct) split(count, n int) {
 	high, wide := p.rowsOfBlock()/p.mr, min(width, p.slabColumns(p.slab.p1-p.slab.p0)/p.ks.nr)
 	for ((tiles+high-1)/high)*((width+wide-1)/wide) < count {
 		switch {
-		case wide > 8 || wide > 1 && high <= 2:
+		case wide > 8 || wide > 1 && high <= 4:
 			wide = (wide + 1) / 2
 		case high > 1:
 			high = (high + 1) / 2
