@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/geotune/geotune/graph/kernel"
 	"github.com/geotune/geotune/internal/names"
 	"github.com/geotune/geotune/optim"
 )
@@ -61,7 +62,7 @@ func (c *Config) problems() []problem {
 		cs.failf("model.path", "is missing; name a Hugging Face model directory, or builtin:quickstart/model")
 	}
 	cs.oneOf("model.init", c.Model.Init, InitPretrained, InitRandom)
-	cs.oneOf("model.dtype", c.Model.DType, "auto", "float32", "bfloat16", "float16")
+	cs.oneOf("model.dtype", c.Model.DType, append([]string{"auto"}, kernel.TorchNames()...)...)
 	c.checkData(&cs)
 	if err := c.Adapter.Validate(); err != nil {
 		cs.failf("adapter", "%v", trimmed(err, "adapters: "))

@@ -103,17 +103,5 @@ func (f *evalFlags) examples(m *loaded) ([]text.Example, error) {
 		records = records[:min(f.limit, len(records))]
 	}
 	examples := enc.EncodeAll(records)
-	return examples, checkIDs(examples, m.Config.VocabSize)
-}
-
-// checkIDs makes sure that the tokenizer belongs to the model.
-func checkIDs(examples []text.Example, vocab int) error {
-	for _, ex := range examples {
-		for _, id := range ex.IDs {
-			if int(id) >= vocab {
-				return fmt.Errorf("%s: token id %d, but the model has %d; tokenizer and model do not belong together", ex.Where, id, vocab)
-			}
-		}
-	}
-	return nil
+	return examples, text.CheckVocabulary(examples, m.Config.VocabSize)
 }

@@ -7,32 +7,6 @@ import (
 	"github.com/geotune/geotune/graph/kernel/cpu"
 )
 
-// DType is the storage type of a tensor's elements.
-type DType uint8
-
-// The storage types. Kernels compute in F32; BF16 and F16 occur only as frozen weights, I32 only as ids, positions and masks.
-const (
-	F32 DType = iota
-	BF16
-	F16
-	I32
-)
-
-// String returns the name used by safetensors, e.g. "BF16".
-func (d DType) String() string {
-	switch d {
-	case F32:
-		return "F32"
-	case BF16:
-		return "BF16"
-	case F16:
-		return "F16"
-	case I32:
-		return "I32"
-	}
-	return fmt.Sprintf("DType(%d)", uint8(d))
-}
-
 // Shape lists the extents of a tensor, outermost first; the last axis is contiguous in memory.
 type Shape []int
 

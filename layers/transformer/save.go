@@ -111,12 +111,9 @@ func (m *Model) mainDType(as *kernel.DType) kernel.DType {
 	return best
 }
 
-// torchNames are the names of PyTorch for the types that weights have.
-var torchNames = map[kernel.DType]string{kernel.F32: "float32", kernel.BF16: "bfloat16", kernel.F16: "float16"}
-
 // withDType returns a config whose torch_dtype (dtype in files of transformers 5) is d, with all other bytes as they were.
 func withDType(config []byte, d kernel.DType) ([]byte, error) {
-	want := []byte(`"` + torchNames[d] + `"`)
+	want := []byte(`"` + d.Torch() + `"`)
 	dec := json.NewDecoder(bytes.NewReader(config))
 	if _, err := dec.Token(); err != nil { // the opening brace
 		return nil, err

@@ -121,10 +121,9 @@ func allowed(set string) bool {
 
 // storage returns the type of that name in which frozen weights are kept.
 func storage(name string) (kernel.DType, error) {
-	types := map[string]kernel.DType{"float32": kernel.F32, "bfloat16": kernel.BF16, "float16": kernel.F16}
-	d, ok := types[name]
+	d, ok := kernel.FromTorch(name)
 	if !ok {
-		return d, UsageError{fmt.Sprintf("unknown dtype %q; there are float32, bfloat16, float16", name)}
+		return d, UsageError{names.Unknown("dtype", name, kernel.TorchNames())}
 	}
 	return d, nil
 }

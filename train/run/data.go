@@ -49,7 +49,8 @@ func (r *Run) openData() error {
 	}
 	fmt.Fprintf(hash, "%+v %d", r.cfg.Data, r.cfg.Train.Batch)
 	r.data.fingerprint = hex.EncodeToString(hash.Sum(nil))
-	return r.checkVocabulary()
+	rows := r.model.Embeddings()[0].Num
+	return errors.Join(text.CheckVocabulary(r.data.examples, rows), text.CheckVocabulary(r.data.heldOut, rows))
 }
 
 func (r *Run) openFixed(path string, hash io.Writer) error {
@@ -98,19 +99,6 @@ func encodeFiles(enc *text.Encoder, paths []string, limit int, hash io.Writer) (
 		return nil, 0, fmt.Errorf("run: %v: no record has anything to learn", paths)
 	}
 	return examples, records, nil
-}
-
-// checkVocabulary makes sure that every id has a row in the model's embedding.
-func (r *Run) checkVocabulary() error {
-	have := r.model.Embeddings()[0].Num
-	for _, ex := range r.data.examples {
-		for _, id := range ex.IDs {
-			if int(id) >= have {
-				return fmt.Errorf("run: %s: token id %d, but the model has %d; tokenizer and model do not belong together", ex.Where, id, have)
-			}
-		}
-	}
-	return nil
 }
 
 // source returns the training batches.

@@ -356,6 +356,42 @@ func TestPlanWritesNothing(t *testing.T) {
 	}
 }
 
+// TestTokensThatTheModelLacksAreRefused: in the held-out data too, which no step would meet.
+func TestTokensThatTheModelLacksAreRefused(t *testing.T) {
+	model := tinyModel(t)
+	config, err := os.ReadFile(filepath.Join(model, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := t.TempDir()
+	for name, data := range map[string][]byte{
+		"config.json": bytes.Replace(config, []byte("4096"), []byte("300"), 1), "bytes.jsonl": []byte("{\"text\": \"x\"}\n"),
+	} {
+		if err := os.WriteFile(filepath.Join(small, name), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"tokenizer.json", "tokenizer_config.json"} {
+		if err := os.Symlink(filepath.Join(model, name), filepath.Join(small, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	few := "data.train=" + filepath.Join(small, "bytes.jsonl")
+	for _, sets := range [][]string{{"data.heldout=[]"}, {few}} {
+		v := variant{adapter: "full", sets: []string{"model.init=random"}}
+		_, err := run.Open(v.config(t, small, filepath.Join(t.TempDir(), "run"), sets...), run.Options{})
+		if err == nil || !strings.Contains(err.Error(), "but the model has 300; tokenizer and model do not belong together") {
+			t.Errorf("%s: error %v", sets, err)
+		}
+	}
+	v := variant{adapter: "full", sets: []string{"model.init=random", few, "data.heldout=[]"}}
+	r, err := run.Open(v.config(t, small, filepath.Join(t.TempDir(), "run")), run.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+}
+
 func TestANonFiniteGradientStopsWithAName(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "run")
 	cfg := variants[2].config(t, tinyModel(t), out, "optimizer.lr=1e30", "train.clip_grad_norm=0", "schedule.warmup=0", "schedule.name=constant", "train.save_every=1")

@@ -206,8 +206,7 @@ func (r *Run) export(dir string) error {
 		return r.adapter.Save(dir, r.header())
 	}
 	var options []transformer.SaveOption
-	types := map[string]kernel.DType{"float32": kernel.F32, "bfloat16": kernel.BF16, "float16": kernel.F16}
-	if d, ok := types[r.cfg.Model.DType]; ok {
+	if d, ok := kernel.FromTorch(r.cfg.Model.DType); ok {
 		options = append(options, transformer.StoredAs(d))
 	}
 	return r.model.Save(dir, options...)

@@ -17,6 +17,18 @@ type Example struct {
 	Where string
 }
 
+// CheckVocabulary makes sure that every id has one of the rows of a model's embedding.
+func CheckVocabulary(examples []Example, rows int) error {
+	for _, ex := range examples {
+		for _, id := range ex.IDs {
+			if int(id) >= rows {
+				return fmt.Errorf("text: %s: token id %d, but the model has %d; tokenizer and model do not belong together", ex.Where, id, rows)
+			}
+		}
+	}
+	return nil
+}
+
 // Options say how records become examples.
 type Options struct {
 	// MaxLength is the longest example in tokens. Running text is cut into examples of this length; other records that are longer
