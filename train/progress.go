@@ -53,7 +53,7 @@ func (p *Progress) Step(m StepMetrics) {
 	perStep := elapsed / time.Duration(m.Step-p.first)
 	line := fmt.Sprintf("step %*d/%d  loss %.4f  lr %.2e  grad %.2e  %s %s/s  left %s  peak %s",
 		digits(p.total), m.Step, p.total, p.smoothed, m.LR, m.GradNorm, rate(float64(p.items)/max(1e-9, elapsed.Seconds())), p.unit,
-		short(perStep*time.Duration(p.total-m.Step)), rss.Format(rss.Peak()))
+		Short(perStep*time.Duration(p.total-m.Step)), rss.Format(rss.Peak()))
 	if p.terminal {
 		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
 		p.unfinished = true
@@ -94,16 +94,4 @@ func rate(v float64) string {
 		return fmt.Sprintf("%.0f", v)
 	}
 	return fmt.Sprintf("%.3g", v)
-}
-
-// short prints a duration as 42s, 3m05s or 2h10m.
-func short(d time.Duration) string {
-	d = d.Round(time.Second)
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	}
-	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/geotune/geotune/train"
 	"github.com/geotune/geotune/train/run"
 )
 
@@ -66,7 +67,7 @@ func (p *Plan) describePlan(w io.Writer, steps int, perRun time.Duration) {
 	}
 	fmt.Fprintf(w, "; %d steps each, %d side by side\n", steps, p.parallel())
 	fmt.Fprintf(w, "time       about %s on this machine: %s a run, as the baseline takes, times %d\n",
-		short(time.Duration(tuning+more)*perRun), short(perRun), tuning+more)
+		train.Short(time.Duration(tuning+more)*perRun), train.Short(perRun), tuning+more)
 	fmt.Fprintf(w, "out        %s\n", p.cfg.Out)
 }
 

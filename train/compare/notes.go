@@ -3,6 +3,8 @@ package compare
 import (
 	"fmt"
 	"strings"
+
+	"github.com/geotune/geotune/train"
 )
 
 // procedure says how the learning rates were chosen.
@@ -30,9 +32,9 @@ func (s *Setup) timing() string {
 	if s.TimedSteps == 0 {
 		return "Times were not measured."
 	}
-	return fmt.Sprintf("Step times are not those of the runs, which shared the processor: each variant was timed alone afterwards, over its first %s, on %d %s of %s. "+
+	return fmt.Sprintf("Step times are not those of the runs, which shared the processor: each variant was timed alone afterwards, over its first %s, on %s of %s. "+
 		"Each step counts with the fastest of three measurements. Evaluations are not included, nor what a rule does only every so many steps.",
-		counted(s.TimedSteps, "step"), s.Threads, plural(s.Threads, "thread", "threads"), s.Platform)
+		train.Counted(s.TimedSteps, "step", "steps"), train.Counted(s.Threads, "thread", "threads"), s.Platform)
 }
 
 func seedsText(seeds []uint64) string {
@@ -49,9 +51,6 @@ func plural(n int, one, many string) string {
 	}
 	return many
 }
-
-// counted is "1 run" or "3 runs".
-func counted(n int, what string) string { return fmt.Sprintf("%d %s", n, plural(n, what, what+"s")) }
 
 // notes collects warnings.
 func notes(r *Results) []string {
@@ -73,7 +72,7 @@ func notes(r *Results) []string {
 			add("%s starts from the gradient, which takes %s; times to the baseline's loss include it.", row.Name, milliseconds(row.StartSeconds))
 		}
 		if row.Diverged > 0 {
-			add("%s diverged with %d of %s at the chosen learning rate; its figures leave these out.", row.Name, row.Diverged, counted(len(r.Setup.Seeds), "seed"))
+			add("%s diverged with %d of %s at the chosen learning rate; its figures leave these out.", row.Name, row.Diverged, train.Counted(len(r.Setup.Seeds), "seed", "seeds"))
 		}
 	}
 	if n := len(r.Setup.Seeds); n < 2 {

@@ -80,7 +80,7 @@ func (p *progress) ended(name string, o *Outcome, left int) {
 		result = fmt.Sprintf("diverged at step %d", o.DivergedAt)
 	}
 	p.erase()
-	fmt.Fprintf(p.w, "run %d/%d  %s: %s, %s%s\n", p.total-left, p.total, name, result, short(p.now().Sub(r.began)), p.eta())
+	fmt.Fprintf(p.w, "run %d/%d  %s: %s, %s%s\n", p.total-left, p.total, name, result, train.Short(p.now().Sub(r.began)), p.eta())
 	p.draw()
 }
 
@@ -94,7 +94,7 @@ func (p *progress) eta() string {
 		steps -= r.step
 	}
 	perStep := p.now().Sub(p.began) / time.Duration(p.steps)
-	return "; left " + short(time.Duration(max(0, steps))*perStep)
+	return "; left " + train.Short(time.Duration(max(0, steps))*perStep)
 }
 
 // lineWidth bounds the redrawn line: one that a narrow terminal breaks in two could not be taken away again.
@@ -143,19 +143,4 @@ func (p *progress) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-}
-
-// short prints a duration as 4.2s, 42s, 3m05s or 2h10m.
-func short(d time.Duration) string {
-	switch {
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1fs", d.Seconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%.0fs", d.Seconds())
-	}
-	d = d.Round(time.Second)
-	if d < time.Hour {
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	}
-	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 }

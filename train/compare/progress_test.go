@@ -35,13 +35,3 @@ func TestProgressOnATerminalRedrawsALine(t *testing.T) {
 		t.Errorf("found\n%q\nwant\n%q", b.String(), want)
 	}
 }
-
-func TestShortDurations(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		1234 * time.Millisecond: "1.2s", 12600 * time.Millisecond: "13s", 185 * time.Second: "3m05s", 130 * time.Minute: "2h10m",
-	} {
-		if got := short(d); got != want {
-			t.Errorf("%v is %s, want %s", d, got, want)
-		}
-	}
-}

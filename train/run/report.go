@@ -43,7 +43,7 @@ func (p *report) finish(s train.State) error {
 // summary is the outcome in a few lines.
 func (p *report) summary() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "trained %s in %s, peak memory %s\n", p.run.cfg.Out, short(time.Since(p.started)), rss.Format(rss.Peak()))
+	fmt.Fprintf(&b, "trained %s in %s, peak memory %s\n", p.run.cfg.Out, train.Short(time.Since(p.started)), rss.Format(rss.Peak()))
 	if n := len(p.evals); n > 1 {
 		before, after := p.evals[0].Loss, p.evals[n-1].Loss
 		fmt.Fprintf(&b, "held-out loss %.4f → %.4f (perplexity %.2f → %.2f)\n", before, after, math.Exp(before), math.Exp(after))
@@ -122,6 +122,3 @@ func shellQuote(s string) string {
 	}
 	return "'" + s + "'"
 }
-
-// short prints a duration to the second.
-func short(d time.Duration) string { return d.Round(time.Second / 10).String() }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/geotune/geotune/adapters"
+	"github.com/geotune/geotune/train"
 )
 
 // String shows what was found as a table, with warnings below.
@@ -45,7 +46,7 @@ func (r *Run) planStart() string {
 	init := r.adapter.Config().Init
 	var parts []string
 	if r.adapter.NeedsGradient() {
-		parts = append(parts, fmt.Sprintf("the gradient of the base model in %d passes over %s", init.Passes(), counted(r.startBatches(), "micro-batch", "micro-batches")))
+		parts = append(parts, fmt.Sprintf("the gradient of the base model in %d passes over %s", init.Passes(), train.Counted(r.startBatches(), "micro-batch", "micro-batches")))
 	}
 	switch {
 	case init.Base == adapters.BaseCarried:
@@ -69,7 +70,7 @@ func (s *begun) summary() string {
 		all += l.Norm * l.Norm
 	}
 	return fmt.Sprintf("init %s: %d passes over %s with %d targets in %.1f s; %s of the gradient's energy lies in the tangent spaces of the start",
-		s.Init, s.Passes, counted(s.Batches, "micro-batch", "micro-batches"), s.Targets, s.Seconds, percent(captured/all))
+		s.Init, s.Passes, train.Counted(s.Batches, "micro-batch", "micro-batches"), s.Targets, s.Seconds, percent(captured/all))
 }
 
 // nearOne is the gap below which the directions chosen are called arbitrary.
@@ -89,7 +90,7 @@ func (s *begun) warnings() []string {
 	if len(poor) > 0 {
 		l := poor[0]
 		out = append(out, fmt.Sprintf("in %s the gradient has a lower rank than init %s uses (%s: %d of %d), so that some directions are random; set adapter.init.batches higher",
-			counted(len(poor), "layer", "layers"), s.Init, l.Module, l.Found, l.Used))
+			train.Counted(len(poor), "layer", "layers"), s.Init, l.Module, l.Found, l.Used))
 	}
 	if len(arbitrary) > 0 {
 		l := arbitrary[0]
@@ -99,7 +100,7 @@ func (s *begun) warnings() []string {
 			}
 		}
 		out = append(out, fmt.Sprintf("in %s the last singular value used is hardly larger than the next (%s: ratio %.4f): which of the two directions is chosen is arbitrary there",
-			counted(len(arbitrary), "layer", "layers"), l.Module, l.Gap))
+			train.Counted(len(arbitrary), "layer", "layers"), l.Module, l.Gap))
 	}
 	return out
 }
@@ -116,10 +117,3 @@ func gap(l adapters.LayerStart) string {
 
 // number shows three digits.
 func number(v float64) string { return fmt.Sprintf("%.3g", v) }
-
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
