@@ -66,7 +66,7 @@ var kernelSets = [...]kernels{
 	},
 	avx512: {
 		level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, column: 16, masked: true, dotTile: 3, rowKernels: true, gathers: true,
-		blockK: 1024, tiles: 8, panels: 1, perK: true, localRows: 168, tallCols: 32, dotRows: 4, sumRows: 2,
+		blockK: 1024, tiles: 8, panels: 1, perK: true, localRows: 168, tallCols: 32, dotRows: 8, sumRows: 2,
 	},
 	neon: {
 		level: neon, mr: 6, nr: 16, narrow: 8, lines: 8, column: 8, whole: true, dotTile: 2,
