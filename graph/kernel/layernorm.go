@@ -67,37 +67,15 @@ var layerForward = cpu.NewLoop(func(a *layerArgs, lo, hi int) {
 		x := a.x[r*n:][:n]
 		y := a.y[r*n:][:len(x)]
 		mean := float32(sum64(x) / float64(n))
-		for j, v := range x {
-			y[j] = v - mean
-		}
-		inv := float32(1 / math.Sqrt(dot64(y, y)/float64(n)+float64(a.Eps)))
+		inv := float32(1 / math.Sqrt(deviations64(x, mean)/float64(n)+float64(a.Eps)))
 		if len(a.stats) > 0 {
 			a.stats[2*r], a.stats[2*r+1] = mean, inv
 		}
-		w, b := a.w[:len(y)], a.b[:len(y)]
-		for j, v := range y {
-			y[j] = v*inv*w[j] + b[j]
-		}
+		cpu.Normalize(y, x, mean, inv, 0)
+		cpu.Mul(y, y, a.w)
+		cpu.Add(y, y, a.b)
 	}
 })
-
-// dotCentred returns Σ x·(y - mean), by four running sums in float64.
-func dotCentred(x, y []float32, mean float32) float64 {
-	var s [4]float64
-	y = y[:len(x)]
-	j := 0
-	for ; j+4 <= len(x); j += 4 {
-		u, v := x[j:j+4:j+4], y[j:j+4:j+4]
-		s[0] += float64(u[0]) * float64(v[0]-mean)
-		s[1] += float64(u[1]) * float64(v[1]-mean)
-		s[2] += float64(u[2]) * float64(v[2]-mean)
-		s[3] += float64(u[3]) * float64(v[3]-mean)
-	}
-	for ; j < len(x); j++ {
-		s[0] += float64(x[j]) * float64(y[j]-mean)
-	}
-	return (s[0] + s[1]) + (s[2] + s[3])
-}
 
 // Backward computes, with g = dy·w and x̂ the normalised x, dx = (g - mean(g) - x̂·mean(g·x̂))/std, and over the rows dw = Σ dy·x̂ and
 // db = Σ dy.
@@ -147,11 +125,7 @@ var layerBackward = cpu.NewLoop(func(a *layerArgs, lo, hi int) {
 // row computes the gradient of one row; dx may be dy.
 func (a *layerArgs) row(dx, dy, x []float32, mean, inv float32) {
 	cpu.Mul(dx, dy, a.w)
-	n := float64(len(x))
-	shift := float32(sum64(dx) / n)
-	pull := float32(dotCentred(dx, x, mean) / n * float64(inv) * float64(inv))
-	dx = dx[:len(x)]
-	for j, v := range x {
-		dx[j] = (dx[j] - shift - (v-mean)*pull) * inv
-	}
+	shift, pull := normSums64(dx, x, mean)
+	n, i := float64(len(x)), float64(inv)
+	cpu.NormGrad(dx, dx, x, inv, mean, float32(-pull/n*i*i*i), float32(-shift/n*i))
 }

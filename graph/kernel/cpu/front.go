@@ -55,6 +55,32 @@ func softmaxGradFront(d, p []float32, delta float32) int {
 	return n
 }
 
+func normalizeFront(dst, x []float32, mean, scale, offset float32) int {
+	n := front(len(dst))
+	for i := 0; i < n; i += asmMost {
+		normalizeSteps(&dst[i], &x[i], mean, scale, offset, min(asmMost, n-i))
+	}
+	return n
+}
+
+func normGradFront(dst, grad, x []float32, gain, mean, scale, offset float32) int {
+	n := front(len(dst))
+	for i := 0; i < n; i += asmMost {
+		normGradSteps(&dst[i], &grad[i], &x[i], gain, mean, scale, offset, min(asmMost, n-i))
+	}
+	return n
+}
+
+func normSumsFront(grad, x []float32, mean float32) (sum, pull float32, n int) {
+	n = front(len(grad))
+	for i := 0; i < n; i += asmMost {
+		var sums [2]float32
+		normSumsSteps(&grad[i], &x[i], mean, min(asmMost, n-i), &sums[0])
+		sum, pull = sum+sums[0], pull+sums[1]
+	}
+	return sum, pull, n
+}
+
 func dotFront(x, y []float32) (sum float32, n int) {
 	n = front(len(x))
 	for i := 0; i < n; i += asmMost {
@@ -67,6 +93,14 @@ func sumFront(x []float32) (sum float32, n int) {
 	n = front(len(x))
 	for i := 0; i < n; i += asmMost {
 		sum += sumSteps(&x[i], min(asmMost, n-i))
+	}
+	return sum, n
+}
+
+func deviationsFront(x []float32, mean float32) (sum float32, n int) {
+	n = front(len(x))
+	for i := 0; i < n; i += asmMost {
+		sum += deviationsSteps(&x[i], mean, min(asmMost, n-i))
 	}
 	return sum, n
 }

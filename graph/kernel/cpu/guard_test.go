@@ -161,6 +161,10 @@ func TestVectorFunctionsStayInsideTheirOperands(t *testing.T) {
 				Mul(z, x, y)
 				SoftmaxGrad(z, x, 1)
 				SoftmaxRow(z, x)
+				Normalize(z, x, 1, 2, 3)
+				NormGrad(z, x, y, 1, 2, 3, 4)
+				NormSums(x, y, 1)
+				Deviations(x, 1)
 				Dot(x, y)
 				Sum(x)
 				for _, c := range curves {

@@ -117,6 +117,7 @@ func TestGemmRejectsBadOperands(t *testing.T) {
 		"stride":       func() { Gemm(1, Mat{x, 3, 4, -1, 1}, Dense(x, 4, 3), 0, Dense(x[:9], 3, 3)) },
 		"block":        func() { Dense(x, 3, 4).Block(1, 1, 3, 3) },
 		"short vector": func() { Axpy(1, x, x[:3:3]) },
+		"short x":      func() { NormGrad(x, x, x[:3:3], 1, 0, 1, 0) },
 		"weights":      func() { PackB(Weights{F32: x, Rows: 4, Cols: 4}, false) },
 	} {
 		func() {

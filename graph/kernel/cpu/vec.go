@@ -43,6 +43,37 @@ func SoftmaxGrad(d, p []float32, delta float32) {
 	}
 }
 
+// Normalize computes dst = (x - mean)*scale + offset. dst may be x.
+func Normalize(dst, x []float32, mean, scale, offset float32) {
+	x = x[:len(dst)]
+	for i := normalizeFront(dst, x, mean, scale, offset); i < len(dst); i++ {
+		dst[i] = (x[i]-mean)*scale + offset
+	}
+}
+
+// NormGrad computes dst = grad*gain + (x - mean)*scale + offset. dst may be grad or x.
+func NormGrad(dst, grad, x []float32, gain, mean, scale, offset float32) {
+	grad, x = grad[:len(dst)], x[:len(dst)]
+	for i := normGradFront(dst, grad, x, gain, mean, scale, offset); i < len(dst); i++ {
+		dst[i] = grad[i]*gain + ((x[i]-mean)*scale + offset)
+	}
+}
+
+// NormSums returns the sums of grad and of grad*(x - mean), added in an order that depends on the length alone.
+func NormSums(grad, x []float32, mean float32) (sum, pull float32) {
+	x = x[:len(grad)]
+	sum, pull, n := normSumsFront(grad, x, mean)
+	if n == len(grad) {
+		return sum, pull
+	}
+	var s, p [8]float32
+	for i := n; i < len(grad); i++ {
+		s[i%8] += grad[i]
+		p[i%8] += grad[i] * (x[i] - mean)
+	}
+	return sum + fold(&s), pull + fold(&p)
+}
+
 // Dot returns the inner product of x and y, summed in an order that depends on the length alone.
 func Dot(x, y []float32) float32 {
 	y = y[:len(x)]
@@ -58,7 +89,7 @@ func Dot(x, y []float32) float32 {
 	for l := range x {
 		s[l] += x[l] * y[l]
 	}
-	return front + (((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7])))
+	return front + fold(&s)
 }
 
 // Sum returns the sum of x, in an order that depends on the length alone.
@@ -75,7 +106,23 @@ func Sum(x []float32) float32 {
 	for l := range x {
 		s[l] += x[l]
 	}
-	return front + (((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7])))
+	return front + fold(&s)
+}
+
+// Deviations returns the sum of the squares of x - mean, in an order that depends on the length alone.
+func Deviations(x []float32, mean float32) float32 {
+	front, n := deviationsFront(x, mean)
+	x = x[n:]
+	var s [8]float32
+	for i, v := range x {
+		s[i%8] += (v - mean) * (v - mean)
+	}
+	return front + fold(&s)
+}
+
+// fold adds up partial sums.
+func fold(s *[8]float32) float32 {
+	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
 }
 
 // Max returns the largest element of x, -Inf for none. If an element is NaN the result is NaN.

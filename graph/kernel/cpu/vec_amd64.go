@@ -27,6 +27,21 @@ func mulSteps(dst *float32, x *float32, y *float32, n int)
 //go:noescape
 func softmaxGradSteps(x *float32, p *float32, delta float32, n int)
 
+// normalizeSteps computes (x-mean)*scale + offset.
+//
+//go:noescape
+func normalizeSteps(dst *float32, x *float32, mean float32, scale float32, offset float32, n int)
+
+// normGradSteps computes grad*gain + (x-mean)*scale + offset.
+//
+//go:noescape
+func normGradSteps(dst *float32, grad *float32, x *float32, gain float32, mean float32, scale float32, offset float32, n int)
+
+// normSumsSteps stores the sums of grad and grad*(x-mean) at p.
+//
+//go:noescape
+func normSumsSteps(grad *float32, x *float32, mean float32, n int, p *float32)
+
 // dotSteps returns the dot.
 //
 //go:noescape
@@ -36,6 +51,11 @@ func dotSteps(x *float32, y *float32, n int) float32
 //
 //go:noescape
 func sumSteps(x *float32, n int) float32
+
+// deviationsSteps returns the deviations.
+//
+//go:noescape
+func deviationsSteps(x *float32, mean float32, n int) float32
 
 // maxSteps returns the maximum, NaN if there is one.
 //

@@ -112,6 +112,148 @@ loop:
 	VZEROUPPER
 	RET
 
+// func normalizeSteps(dst *float32, x *float32, mean float32, scale float32, offset float32, n int)
+// Requires: AVX, FMA3
+TEXT ·normalizeSteps(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VBROADCASTSS mean+16(FP), Y0
+	VBROADCASTSS scale+20(FP), Y1
+	VBROADCASTSS offset+24(FP), Y2
+
+loop:
+	VMOVUPS     (CX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, (AX)
+	VMOVUPS     32(CX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, 32(AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func normGradSteps(dst *float32, grad *float32, x *float32, gain float32, mean float32, scale float32, offset float32, n int)
+// Requires: AVX, FMA3
+TEXT ·normGradSteps(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         n+40(FP), BX
+	VBROADCASTSS gain+24(FP), Y0
+	VBROADCASTSS mean+28(FP), Y1
+	VBROADCASTSS scale+32(FP), Y2
+	VBROADCASTSS offset+36(FP), Y3
+
+loop:
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y1, Y4, Y4
+	VFMADD213PS Y3, Y2, Y4
+	VFMADD231PS (CX), Y0, Y4
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     32(DX), Y4
+	VSUBPS      Y1, Y4, Y4
+	VFMADD213PS Y3, Y2, Y4
+	VFMADD231PS 32(CX), Y0, Y4
+	VMOVUPS     Y4, 32(AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, BX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func normSumsSteps(grad *float32, x *float32, mean float32, n int, p *float32)
+// Requires: AVX, FMA3
+TEXT ·normSumsSteps(SB), NOSPLIT, $0-40
+	MOVQ         grad+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS mean+16(FP), Y0
+	MOVQ         p+32(FP), BX
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	SUBQ         $0x20, DX
+	JLT          rest
+
+full:
+	VMOVUPS     (AX), Y9
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y1, Y1
+	VFMADD231PS Y9, Y10, Y2
+	VMOVUPS     32(AX), Y9
+	VMOVUPS     32(CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y3, Y3
+	VFMADD231PS Y9, Y10, Y4
+	VMOVUPS     64(AX), Y9
+	VMOVUPS     64(CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y5, Y5
+	VFMADD231PS Y9, Y10, Y6
+	VMOVUPS     96(AX), Y9
+	VMOVUPS     96(CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y7, Y7
+	VFMADD231PS Y9, Y10, Y8
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	SUBQ        $0x20, DX
+	JGE         full
+
+rest:
+	ADDQ        $0x20, DX
+	JZ          fold
+	VMOVUPS     (AX), Y9
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y1, Y1
+	VFMADD231PS Y9, Y10, Y2
+	VMOVUPS     32(AX), Y9
+	VMOVUPS     32(CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y3, Y3
+	VFMADD231PS Y9, Y10, Y4
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+
+fold:
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x0e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x01, X1, X0
+	VADDPS       X0, X1, X1
+	VMOVSS       X1, (BX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x0e, X2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x01, X2, X0
+	VADDPS       X0, X2, X2
+	VMOVSS       X2, 4(BX)
+	VZEROUPPER
+	RET
+
 // func dotSteps(x *float32, y *float32, n int) float32
 // Requires: AVX, FMA3, SSE
 TEXT ·dotSteps(SB), NOSPLIT, $0-28
@@ -238,6 +380,75 @@ fold:
 	VPERMILPS    $0x01, X0, X1
 	VADDPS       X1, X0, X0
 	MOVSS        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func deviationsSteps(x *float32, mean float32, n int) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·deviationsSteps(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS mean+8(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	SUBQ         $0x40, CX
+	JLT          rest
+
+full:
+	VSUBPS      (AX), Y0, Y9
+	VFMADD231PS Y9, Y9, Y1
+	VSUBPS      32(AX), Y0, Y9
+	VFMADD231PS Y9, Y9, Y2
+	VSUBPS      64(AX), Y0, Y9
+	VFMADD231PS Y9, Y9, Y3
+	VSUBPS      96(AX), Y0, Y9
+	VFMADD231PS Y9, Y9, Y4
+	VSUBPS      128(AX), Y0, Y9
+	VFMADD231PS Y9, Y9, Y5
+	VSUBPS      160(AX), Y0, Y9
+	VFMADD231PS Y9, Y9, Y6
+	VSUBPS      192(AX), Y0, Y9
+	VFMADD231PS Y9, Y9, Y7
+	VSUBPS      224(AX), Y0, Y9
+	VFMADD231PS Y9, Y9, Y8
+	ADDQ        $+256, AX
+	SUBQ        $0x40, CX
+	JGE         full
+
+rest:
+	ADDQ $0x40, CX
+	JZ   fold
+
+single:
+	VSUBPS      (AX), Y0, Y9
+	VFMADD231PS Y9, Y9, Y1
+	VSUBPS      32(AX), Y0, Y9
+	VFMADD231PS Y9, Y9, Y2
+	ADDQ        $+64, AX
+	SUBQ        $0x10, CX
+	JNZ         single
+
+fold:
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x0e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x01, X1, X0
+	VADDPS       X0, X1, X1
+	MOVSS        X1, ret+24(FP)
 	VZEROUPPER
 	RET
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -17,8 +19,12 @@ func vectorOps(c *build.Context) {
 	binary(c, "add", c.VADDPS)
 	binary(c, "mul", c.VMULPS)
 	softmaxGrad(c)
-	reduce(c, "dot", true)
-	reduce(c, "sum", false)
+	normalize(c)
+	normGrad(c)
+	normSums(c)
+	reduce(c, "dot", "x", "y")
+	reduce(c, "sum", "x")
+	reduce(c, "deviations", "x")
 	maximum(c)
 	adamW(c)
 	widenVec(c, bf16)
@@ -131,14 +137,95 @@ func softmaxGrad(c *build.Context) {
 	l.close()
 }
 
-// reduce emits a sum, or an inner product, in 8 partial sums of 8 lanes while 64 elements are left and in two afterwards.
-func reduce(c *build.Context, name string, product bool) {
+func normalize(c *build.Context) {
 	l := &loop{Context: c}
-	arrays, signature := []string{"x"}, "func(x *float32, n int) float32"
-	if product {
-		arrays, signature = []string{"x", "y"}, "func(x, y *float32, n int) float32"
+	l.open("normalizeSteps", "func(dst, x *float32, mean, scale, offset float32, n int)", "normalizeSteps computes (x-mean)*scale + offset.", "dst", "x")
+	mean, scale, offset := l.scalar("mean"), l.scalar("scale"), l.scalar("offset")
+	l.run(func(_ int, at func(string) operand.Mem) {
+		y := c.YMM()
+		c.VMOVUPS(at("x"), y)
+		c.VSUBPS(mean, y, y)
+		c.VFMADD213PS(offset, scale, y)
+		c.VMOVUPS(y, at("dst"))
+	})
+	l.close()
+}
+
+func normGrad(c *build.Context) {
+	l := &loop{Context: c}
+	l.open("normGradSteps", "func(dst, grad, x *float32, gain, mean, scale, offset float32, n int)",
+		"normGradSteps computes grad*gain + (x-mean)*scale + offset.", "dst", "grad", "x")
+	gain, mean, scale, offset := l.scalar("gain"), l.scalar("mean"), l.scalar("scale"), l.scalar("offset")
+	l.run(func(_ int, at func(string) operand.Mem) {
+		y := c.YMM()
+		c.VMOVUPS(at("x"), y)
+		c.VSUBPS(mean, y, y)
+		c.VFMADD213PS(offset, scale, y)
+		c.VFMADD231PS(at("grad"), gain, y)
+		c.VMOVUPS(y, at("dst"))
+	})
+	l.close()
+}
+
+// normSums keeps 4 partial sums of 8 lanes of each kind while 32 elements are left, and two for the last 16.
+func normSums(c *build.Context) {
+	l := &loop{Context: c}
+	l.open("normSumsSteps", "func(grad, x *float32, mean float32, n int, p *float32)", "normSumsSteps stores the sums of grad and grad*(x-mean) at p.", "grad", "x")
+	mean, out := l.scalar("mean"), c.Load(c.Param("p"), c.GP64())
+	var sum, pull [4]reg.VecVirtual
+	for i := range sum {
+		sum[i], pull[i] = c.YMM(), c.YMM()
+		c.VXORPS(sum[i], sum[i], sum[i])
+		c.VXORPS(pull[i], pull[i], pull[i])
 	}
-	l.open(name+"Steps", signature, name+"Steps returns the "+name+".", arrays...)
+	part := func(count int) {
+		for i := range count {
+			g, y := c.YMM(), c.YMM()
+			c.VMOVUPS(operand.Mem{Base: l.ptr["grad"], Disp: 32 * i}, g)
+			c.VMOVUPS(operand.Mem{Base: l.ptr["x"], Disp: 32 * i}, y)
+			c.VSUBPS(mean, y, y)
+			c.VADDPS(g, sum[i], sum[i])
+			c.VFMADD231PS(g, y, pull[i])
+		}
+		for _, a := range []string{"grad", "x"} {
+			c.ADDQ(operand.I32(32*count), l.ptr[a])
+		}
+	}
+	c.SUBQ(operand.U8(32), l.n)
+	c.JLT(operand.LabelRef("rest"))
+	c.Label("full")
+	part(4)
+	c.SUBQ(operand.U8(32), l.n)
+	c.JGE(operand.LabelRef("full"))
+	c.Label("rest")
+	c.ADDQ(operand.U8(32), l.n)
+	c.JZ(operand.LabelRef("fold"))
+	part(2)
+	c.Label("fold")
+	for n := 2; n >= 1; n /= 2 {
+		for i := range n {
+			c.VADDPS(sum[i+n], sum[i], sum[i])
+			c.VADDPS(pull[i+n], pull[i], pull[i])
+		}
+	}
+	c.VMOVSS(horizontal(c, sum[0], c.VADDPS), operand.Mem{Base: out})
+	c.VMOVSS(horizontal(c, pull[0], c.VADDPS), operand.Mem{Base: out, Disp: 4})
+	l.close()
+}
+
+// reduce emits a sum, an inner product, or the sum of the squares of x-mean, in 8 partial sums of 8 lanes while 64 elements are left and in
+// two afterwards.
+func reduce(c *build.Context, name string, arrays ...string) {
+	l := &loop{Context: c}
+	parameters := strings.Join(arrays, ", ") + " *float32"
+	if name == "deviations" {
+		parameters += ", mean float32"
+	}
+	l.open(name+"Steps", "func("+parameters+", n int) float32", name+"Steps returns the "+name+".", arrays...)
+	var mean reg.VecVirtual
+	if name == "deviations" {
+		mean = l.scalar("mean")
+	}
 	var acc []reg.VecVirtual
 	for range 8 {
 		acc = append(acc, c.YMM())
@@ -146,14 +233,17 @@ func reduce(c *build.Context, name string, product bool) {
 	}
 	part := func(count int) {
 		for i := range count {
-			x := operand.Mem{Base: l.ptr["x"], Disp: 32 * i}
-			if !product {
+			x, y := operand.Mem{Base: l.ptr["x"], Disp: 32 * i}, c.YMM()
+			switch name {
+			case "sum":
 				c.VADDPS(x, acc[i], acc[i])
-				continue
+			case "dot":
+				c.VMOVUPS(x, y)
+				c.VFMADD231PS(operand.Mem{Base: l.ptr["y"], Disp: 32 * i}, y, acc[i])
+			case "deviations":
+				c.VSUBPS(x, mean, y)
+				c.VFMADD231PS(y, y, acc[i])
 			}
-			y := c.YMM()
-			c.VMOVUPS(x, y)
-			c.VFMADD231PS(operand.Mem{Base: l.ptr["y"], Disp: 32 * i}, y, acc[i])
 		}
 		for _, a := range arrays {
 			c.ADDQ(operand.I32(32*count), l.ptr[a])
