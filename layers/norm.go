@@ -35,3 +35,19 @@ type LayerNorm struct {
 func (n *LayerNorm) Apply(g *graph.Graph, x *graph.Node) *graph.Node {
 	return g.Apply(kernel.LayerNorm{Eps: n.Eps}, x, g.Param(n.Weight), g.Param(n.Bias))
 }
+
+// GroupNorm is y = (x - mean(x)) / sqrt(var(x) + Eps) · w + b over groups of channels of images (n, channels, ...), with w and b for each
+// channel.
+type GroupNorm struct {
+	// Name is the module path in the model, e.g. "down_blocks.0.resnets.0.norm1".
+	Name         string
+	Weight, Bias *graph.Param
+	// Groups divides the channels.
+	Groups int
+	Eps    float32
+}
+
+// Apply adds the norm.
+func (n *GroupNorm) Apply(g *graph.Graph, x *graph.Node) *graph.Node {
+	return g.Apply(kernel.GroupNorm{Groups: n.Groups, Eps: n.Eps}, x, g.Param(n.Weight), g.Param(n.Bias))
+}

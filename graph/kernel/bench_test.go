@@ -77,6 +77,18 @@ func BenchmarkNorm(b *testing.B) {
 	}
 }
 
+func BenchmarkGroupNorm(b *testing.B) {
+	for _, shape := range [][]int{{2, 320, 64, 64}, {2, 128, 32, 32}, {2, 1280, 8, 8}} {
+		x, w := kerneltest.Normal(1, shape...), kerneltest.Normal(2, shape[1])
+		k, bias := kernel.GroupNorm{Groups: 32, Eps: 1e-5}, kerneltest.Normal(3, shape[1])
+		b.Run(fmt.Sprintf("%v", kernel.Shape(shape)), func(b *testing.B) {
+			b.Run("trained", func(b *testing.B) { benchmarkPasses(b, k, []*kernel.Tensor{x, w, bias}, 0, 0) })
+			frozen := []*kernel.Tensor{x, kerneltest.Stored(w, kernel.F32), kerneltest.Stored(bias, kernel.F32)}
+			b.Run("frozen", func(b *testing.B) { benchmarkPasses(b, k, frozen, 0, 0) })
+		})
+	}
+}
+
 func BenchmarkElementwise(b *testing.B) {
 	x, up := kerneltest.Normal(1, 4, 256, 3072), kerneltest.Normal(2, 4, 256, 3072)
 	for _, k := range []kernel.Kernel{kernel.GELU{}, kernel.GELU{Tanh: true}} {
