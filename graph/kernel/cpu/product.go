@@ -210,19 +210,61 @@ func (g *product) inPlaceItems(s *scratch, lo, hi, sa, sb, sc int) {
 	ks, t := g.ks, &s.tile
 	t.k, t.alpha, t.beta = g.k, g.alpha, g.beta
 	t.rsa, t.csa, t.ldb, t.ldc = 4*g.a.RS, 4*g.a.CS, 4*g.b.RS, 4*g.c.RS
+	long := g.m*g.n*g.k >= longItem
 	for item := lo; item < hi; item++ {
 		a, b, c := g.a.Data[item*sa:], g.b.Data[item*sb:], g.c.Data[item*sc:]
+		var ahead nextItem
+		if long {
+			ahead = g.nextItem(a, b, sa, sb)
+		}
 		for j := 0; j < g.n; j += ks.nr {
 			t.cols, t.b = min(ks.nr, g.n-j), unsafe.Pointer(&b[j])
 			t.prefetchDown()
 			f := ks.family(t.cols)
 			for i := 0; i < g.m; i += g.mr {
 				t.a, t.c = unsafe.Pointer(&a[i*g.a.RS]), unsafe.Pointer(&c[i*g.c.RS+j])
+				if long {
+					ahead.ask(t)
+				}
 				ks.run(f, t, min(g.mr, g.m-i))
 			}
 		}
 	}
 	t.a, t.b, t.c = nil, nil, nil
+}
+
+// longItem is how many multiply-adds of a small product leave time to ask for the operands of the next one.
+const longItem = 1 << 14
+
+// nextItem is what the tiles of a small product ask for in turn: b and a of the product after it.
+type nextItem struct {
+	at, end [2]uintptr
+	step    uintptr // bytes that a tile asks for with each row of b
+}
+
+// nextItem returns the operands after a and b, those of them that are others than these and lie in one piece.
+func (g *product) nextItem(a, b []float32, sa, sb int) nextItem {
+	n := nextItem{step: uintptr(4 * g.ks.nr)}
+	if sb == g.k*g.n && len(b) > sb {
+		n.at[0] = uintptr(unsafe.Pointer(&b[sb]))
+		n.end[0] = n.at[0] + uintptr(4*sb)
+	}
+	if sa == g.m*g.k && len(a) > sa {
+		n.at[1] = uintptr(unsafe.Pointer(&a[sa]))
+		n.end[1] = n.at[1] + uintptr(4*sa)
+	}
+	return n
+}
+
+// ask lets a tile ask for the next piece, if there is one.
+func (n *nextItem) ask(t *tile) {
+	for i := range n.at {
+		if n.at[i] < n.end[i] {
+			t.prefetch, t.prefetchStep = n.at[i], n.step
+			n.at[i] += uintptr(t.k) * n.step
+			return
+		}
+	}
 }
 
 // panel lets the tile point to the panel of b with column j, from row p0 on, and tells it what to prefetch: rows further down where b is
