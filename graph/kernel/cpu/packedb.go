@@ -38,17 +38,33 @@ func PackB(w Weights, transpose bool) *PackedB {
 			return
 		}
 		for j := j0; j < j1; j += nr {
-			pack16(p.panels.u16[j*p.rows:], nr, src, rs, cs, j, min(nr, j1-j), p.rows)
+			pack16(p.panels.u16[j*p.rows:], p.ks.order16(w.BF16 != nil), src, rs, cs, j, min(nr, j1-j), p.rows)
 		}
 	})
 	return p
 }
 
-// pack16 fills a panel of nr columns with the columns [j, j+count) of 16-bit values.
-func pack16(dst []uint16, nr int, src []uint16, rs, cs, j, count, k int) {
+// order16 returns the place of each column in the rows of a panel of 16-bit values.
+func (ks *kernels) order16(bf16 bool) []int {
+	order := make([]int, ks.nr)
+	for l := range order {
+		order[l] = l
+		if half := ks.nr / 2; bf16 && ks.pairs {
+			order[l] = l%half*2 + l/half
+		}
+	}
+	return order
+}
+
+// pack16 fills a panel with the columns [j, j+count) of 16-bit values; order holds the place of each column in the panel.
+func pack16(dst []uint16, order []int, src []uint16, rs, cs, j, count, k int) {
+	nr := len(order)
 	if cs == 1 {
 		for p := range k {
-			copy(dst[p*nr:][:count], src[p*rs+j:])
+			row := dst[p*nr:][:nr]
+			for l, v := range src[p*rs+j:][:count] {
+				row[order[l]] = v
+			}
 		}
 		return
 	}
@@ -56,7 +72,7 @@ func pack16(dst []uint16, nr int, src []uint16, rs, cs, j, count, k int) {
 	for p0 := 0; p0 < k; p0 += part {
 		for l := range count {
 			line := src[(j+l)*cs+p0:][:min(part, k-p0)]
-			to := dst[p0*nr+l:]
+			to := dst[p0*nr+order[l]:]
 			for p, v := range line {
 				to[p*nr] = v
 			}

@@ -41,6 +41,7 @@ type kernels struct {
 	column     int  // elements from one column of a panel of a to the next
 	masked     bool // b is read only as far as cols
 	whole      bool // c is written as far as the tile goes, not only as far as cols
+	pairs      bool // panels of bfloat16 hold column j and column j+nr/2 beside each other
 	dotTile    int  // rows of the largest kernel of inner products
 	rowKernels bool // there are kernels that add up rows of b
 	gathers    bool // there are kernels that pack the patches of an image
@@ -65,7 +66,7 @@ var kernelSets = [...]kernels{
 		blockK: 256, tiles: 32, panels: 4, perK: true, localRows: 192, dotRows: 16, sumRows: 8,
 	},
 	avx512: {
-		level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, column: 16, masked: true, dotTile: 3, rowKernels: true, gathers: true,
+		level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, column: 16, masked: true, pairs: true, dotTile: 3, rowKernels: true, gathers: true,
 		blockK: 1024, tiles: 8, panels: 1, perK: true, localRows: 168, tallCols: 32, dotRows: 8, sumRows: 2,
 	},
 	neon: {

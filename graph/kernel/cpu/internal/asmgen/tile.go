@@ -172,6 +172,8 @@ func (g *tileGen) loop() {
 		g.JMP(operand.LabelRef("store"))
 		g.Label("tail")
 		g.turns("Tail", g.maskedB())
+	} else if g.b == bf16 && g.lanes == 16 {
+		g.turns("", g.pairsAVX512())
 	} else {
 		g.turns("", g.widen)
 	}

@@ -51,6 +51,22 @@ func (g *tileGen) maskedAVX512() func(mem operand.Mem, v int) {
 	return func(mem operand.Mem, v int) { g.VMOVUPS_Z(mem, g.mask[v], g.bVec[v]) }
 }
 
+// pairsAVX512 returns the way to load a row of bfloat16 in which words of 32 bits hold one element of either vector: two operations
+// where widening them one by one takes four, which all compete with the multiply-adds.
+func (g *tileGen) pairsAVX512() func(mem operand.Mem, v int) {
+	high, bits := g.ZMM(), g.GP32()
+	g.MOVL(operand.U32(0xffff0000), bits)
+	g.VPBROADCASTD(bits, high)
+	return func(mem operand.Mem, v int) {
+		if v == 0 {
+			g.VMOVUPS(mem, g.bVec[1])
+			g.VPSLLD(operand.U8(16), g.bVec[1], g.bVec[0])
+			return
+		}
+		g.VPANDD(high, g.bVec[1], g.bVec[1])
+	}
+}
+
 func (g *tileGen) storeMasked() {
 	g.scaled()
 	if g.mask == nil {
