@@ -47,12 +47,12 @@ func (f Frame[T]) Core(w *dense.Workspace[T]) dense.Core { return w.Core(f.K.Row
 // manifold. If carried is not nil, the frame's own tangent vector, transported to that point, is written to it. Singular values stay at
 // least Floor. Cost: a small decomposition and 4·(m+n)·r² operations, twice that with transport.
 func (f Frame[T]) Move(w *dense.Workspace[T], c dense.Core, x Point[T], carried *Tangent[T]) {
-	f.MoveWithin(w, c, 0, x, carried)
+	f.moveWithin(w, c, 0, x, carried)
 }
 
-// MoveWithin is Move that keeps only the singular values larger than tolerance times the norm of c, at least one of them, and returns
+// moveWithin is Move that keeps only the singular values larger than tolerance times the norm of c, at least one of them, and returns
 // how many it kept. The directions of x and carried beyond that rank become 0, as do those for which c has no room.
-func (f Frame[T]) MoveWithin(w *dense.Workspace[T], c dense.Core, tolerance float64, x Point[T], carried *Tangent[T]) (rank int) {
+func (f Frame[T]) moveWithin(w *dense.Workspace[T], c dense.Core, tolerance float64, x Point[T], carried *Tangent[T]) (rank int) {
 	defer w.Release(w.Mark())
 	q := min(c.Rows, c.Cols)
 	u, s, v := w.Core(c.Rows, q), w.Values(q), w.Core(c.Cols, q)

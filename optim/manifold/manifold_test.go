@@ -232,8 +232,15 @@ func TestMoveCarriesTheVectorAsTransportDoes(t *testing.T) {
 		x, y := point(ref.Random(rng, m, r), ref.Random(rng, n, r)), NewPoint(w, m, n, r)
 		xi := tangent(x, ref.Random(rng, m, n))
 		f, carried, want := NewFrame(w, x, xi), NewTangent(w, m, n, r), NewTangent(w, m, n, r)
-		c := f.Core(w)
-		Sum(0.9, f.S, -0.3, f.K, c)
+		c := f.Core(w) // 0.9·X - 0.3·ξ
+		for i := range c.Rows {
+			for j := range c.Cols {
+				c.Set(i, j, -0.3*f.K.At(i, j))
+			}
+		}
+		for i, s := range f.S {
+			c.Set(i, i, c.At(i, i)+0.9*s)
+		}
 		f.Move(w, c, y, &carried)
 		Transport(w, x, xi, y, want)
 		if e := ref.Distance(vector(y, carried), vector(y, want)); e > tight*10 {

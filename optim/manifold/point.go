@@ -18,13 +18,13 @@ func (x Point[T]) Rank() int { return len(x.S) }
 // Tangent is the tangent vector ξ = A·Vᵀ + U·Bᵀ at a point (U,S,V): A m×r with UᵀA = 0, B n×r.
 type Tangent[T dense.Float] struct{ A, B dense.Mat[T] }
 
-// Head returns the view of the first r directions of x, a point of rank r.
-func (x Point[T]) Head(r int) Point[T] {
+// head returns the view of the first r directions of x, a point of rank r.
+func (x Point[T]) head(r int) Point[T] {
 	return Point[T]{x.U.Columns(0, r), x.V.Columns(0, r), x.S[:r]}
 }
 
-// Head returns the view of the coordinates of the first r directions.
-func (xi Tangent[T]) Head(r int) Tangent[T] {
+// head returns the view of the coordinates of the first r directions.
+func (xi Tangent[T]) head(r int) Tangent[T] {
 	return Tangent[T]{xi.A.Columns(0, r), xi.B.Columns(0, r)}
 }
 

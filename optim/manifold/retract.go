@@ -17,11 +17,11 @@ func Retract[T dense.Float](w *dense.Workspace[T], x Point[T], xi Tangent[T], ru
 
 // TruncatedSVD is the nearest matrix of rank r to X + ξ. Second order: the error of t·ξ within the tangent space falls as t³.
 func TruncatedSVD[T dense.Float](_ *dense.Workspace[T], s []float64, k, c dense.Core) {
-	Sum(1, s, 1, k, c)
+	sum(1, s, 1, k, c)
 }
 
-// Sum writes keep·diag(s,0) + by·k to c.
-func Sum(keep float64, s []float64, by float64, k, c dense.Core) {
+// sum writes keep·diag(s,0) + by·k to c.
+func sum(keep float64, s []float64, by float64, k, c dense.Core) {
 	for i := range k.Rows {
 		for j := range k.Cols {
 			c.Set(i, j, by*k.At(i, j))
@@ -42,7 +42,7 @@ func Orthographic[T dense.Float](w *dense.Workspace[T], s []float64, k, c dense.
 	defer w.Release(w.Mark())
 	r := len(s)
 	y, inverse, left := w.Core(k.Rows, k.Cols), w.Core(r, r), w.Core(k.Rows, r)
-	Sum(1, s, 1, k, y)
+	sum(1, s, 1, k, y)
 	dense.Pinv(w, y.Block(0, 0, r, r), inverse, pinvTol)
 	dense.Mul(1, y.Block(0, 0, k.Rows, r), inverse, 0, left)
 	dense.Mul(1, left, y.Block(0, 0, r, k.Cols), 0, c)

@@ -45,13 +45,13 @@ func Advance[T dense.Float](w *dense.Workspace[T], x Point[T], momentum Tangent[
 // become directions of X where they are larger. It returns the new rank, at least 1; what x and momentum hold beyond it is 0.
 func AdvanceWithin[T dense.Float](w *dense.Workspace[T], x Point[T], rank int, momentum Tangent[T], s Step, tolerance float64) int {
 	defer w.Release(w.Mark())
-	head := momentum.Head(rank)
+	head := momentum.head(rank)
 	if s.Rate == 0 && s.Keep == 1 || SquaredNorm(head) == 0 {
 		shrink(x.S[:rank], s.Keep)
 		return rank
 	}
-	f := NewFrame(w, x.Head(rank), head)
-	return f.MoveWithin(w, f.core(w, s), tolerance, x, &momentum)
+	f := NewFrame(w, x.head(rank), head)
+	return f.moveWithin(w, f.core(w, s), tolerance, x, &momentum)
 }
 
 // core returns the core of Keep·X - Rate·D.
@@ -65,7 +65,7 @@ func (f Frame[T]) core(w *dense.Workspace[T], s Step) dense.Core {
 		o = f.Core(w)
 		divide(f.K, f.Rank(), s.DivideA, s.DivideB, o)
 	}
-	Sum(s.Keep, f.S, -s.Rate, o, c)
+	sum(s.Keep, f.S, -s.Rate, o, c)
 	return c
 }
 
