@@ -91,7 +91,7 @@ var groupForward = cpu.NewLoop(func(a *groupArgs, lo, hi int) {
 	for g := lo; g < hi; g++ {
 		x, y := a.group(a.x, g), a.group(a.y, g)
 		mean := float32(sum64(x) / float64(len(x)))
-		inv := float32(1 / math.Sqrt(deviations64(x, mean)/float64(len(x))+float64(a.eps)))
+		inv := float32(1 / math.Sqrt(cpu.Deviations(x, mean)/float64(len(x))+float64(a.eps)))
 		if len(a.stats) > 0 {
 			a.stats[2*g], a.stats[2*g+1] = mean, inv
 		}
@@ -136,7 +136,7 @@ var groupBackward = cpu.NewLoop(func(a *groupArgs, lo, hi int) {
 		w := a.w[first%len(a.w):][:a.each]
 		var shift, pull float64
 		for c, v := range w {
-			db, dw := normSums64(a.channel(dy, c), a.channel(x, c), mean)
+			db, dw := cpu.NormSums(a.channel(dy, c), a.channel(x, c), mean)
 			dw *= float64(inv)
 			if a.db != nil {
 				a.db[first+c] = float32(db)

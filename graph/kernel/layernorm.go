@@ -67,7 +67,7 @@ var layerForward = cpu.NewLoop(func(a *layerArgs, lo, hi int) {
 		x := a.x[r*n:][:n]
 		y := a.y[r*n:][:len(x)]
 		mean := float32(sum64(x) / float64(n))
-		inv := float32(1 / math.Sqrt(deviations64(x, mean)/float64(n)+float64(a.Eps)))
+		inv := float32(1 / math.Sqrt(cpu.Deviations(x, mean)/float64(n)+float64(a.Eps)))
 		if len(a.stats) > 0 {
 			a.stats[2*r], a.stats[2*r+1] = mean, inv
 		}
@@ -125,7 +125,7 @@ var layerBackward = cpu.NewLoop(func(a *layerArgs, lo, hi int) {
 // row computes the gradient of one row; dx may be dy.
 func (a *layerArgs) row(dx, dy, x []float32, mean, inv float32) {
 	cpu.Mul(dx, dy, a.w)
-	shift, pull := normSums64(dx, x, mean)
+	shift, pull := cpu.NormSums(dx, x, mean)
 	n, i := float64(len(x)), float64(inv)
 	cpu.NormGrad(dx, dx, x, inv, mean, float32(-pull/n*i*i*i), float32(-shift/n*i))
 }

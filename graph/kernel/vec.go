@@ -34,27 +34,6 @@ func dot64(x, y []float32) float64 {
 	return s + float64(cpu.Dot(x, y))
 }
 
-// deviations64 returns the sum of the squares of x - mean.
-func deviations64(x []float32, mean float32) float64 {
-	s := 0.0
-	for len(x) > reduceBlock {
-		s += float64(cpu.Deviations(x[:reduceBlock], mean))
-		x = x[reduceBlock:]
-	}
-	return s + float64(cpu.Deviations(x, mean))
-}
-
-// normSums64 returns the sums of grad and of grad·(x - mean), which have equal lengths.
-func normSums64(grad, x []float32, mean float32) (sum, pull float64) {
-	for len(x) > reduceBlock {
-		s, p := cpu.NormSums(grad[:reduceBlock], x[:reduceBlock], mean)
-		sum, pull = sum+float64(s), pull+float64(p)
-		grad, x = grad[reduceBlock:], x[reduceBlock:]
-	}
-	s, p := cpu.NormSums(grad, x, mean)
-	return sum + float64(s), pull + float64(p)
-}
-
 // sum64 returns the sum of x.
 func sum64(x []float32) float64 {
 	s := 0.0

@@ -71,12 +71,15 @@ func normGradFront(dst, grad, x []float32, gain, mean, scale, offset float32) in
 	return n
 }
 
-func normSumsFront(grad, x []float32, mean float32) (sum, pull float32, n int) {
+// sumBlock is how many terms a sum in float64 has added in float32.
+const sumBlock = 256
+
+func normSumsFront(grad, x []float32, mean float32) (sum, pull float64, n int) {
 	n = front(len(grad))
-	for i := 0; i < n; i += asmMost {
+	for i := 0; i < n; i += sumBlock {
 		var sums [2]float32
-		normSumsSteps(&grad[i], &x[i], mean, min(asmMost, n-i), &sums[0])
-		sum, pull = sum+sums[0], pull+sums[1]
+		normSumsSteps(&grad[i], &x[i], mean, min(sumBlock, n-i), &sums[0])
+		sum, pull = sum+float64(sums[0]), pull+float64(sums[1])
 	}
 	return sum, pull, n
 }
@@ -97,10 +100,10 @@ func sumFront(x []float32) (sum float32, n int) {
 	return sum, n
 }
 
-func deviationsFront(x []float32, mean float32) (sum float32, n int) {
+func deviationsFront(x []float32, mean float32) (sum float64, n int) {
 	n = front(len(x))
-	for i := 0; i < n; i += asmMost {
-		sum += deviationsSteps(&x[i], mean, min(asmMost, n-i))
+	for i := 0; i < n; i += sumBlock {
+		sum += float64(deviationsSteps(&x[i], mean, min(sumBlock, n-i)))
 	}
 	return sum, n
 }

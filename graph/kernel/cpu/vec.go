@@ -59,19 +59,16 @@ func NormGrad(dst, grad, x []float32, gain, mean, scale, offset float32) {
 	}
 }
 
-// NormSums returns the sums of grad and of grad*(x - mean), added in an order that depends on the length alone.
-func NormSums(grad, x []float32, mean float32) (sum, pull float32) {
+// NormSums returns the sums of grad and of grad*(x - mean), added in blocks in float32 and over the blocks in float64, in an order that
+// depends on the length alone.
+func NormSums(grad, x []float32, mean float32) (sum, pull float64) {
 	x = x[:len(grad)]
 	sum, pull, n := normSumsFront(grad, x, mean)
-	if n == len(grad) {
-		return sum, pull
-	}
-	var s, p [8]float32
 	for i := n; i < len(grad); i++ {
-		s[i%8] += grad[i]
-		p[i%8] += grad[i] * (x[i] - mean)
+		sum += float64(grad[i])
+		pull += float64(grad[i]) * float64(x[i]-mean)
 	}
-	return sum + fold(&s), pull + fold(&p)
+	return sum, pull
 }
 
 // Dot returns the inner product of x and y, summed in an order that depends on the length alone.
@@ -109,15 +106,14 @@ func Sum(x []float32) float32 {
 	return front + fold(&s)
 }
 
-// Deviations returns the sum of the squares of x - mean, in an order that depends on the length alone.
-func Deviations(x []float32, mean float32) float32 {
-	front, n := deviationsFront(x, mean)
-	x = x[n:]
-	var s [8]float32
-	for i, v := range x {
-		s[i%8] += (v - mean) * (v - mean)
+// Deviations returns the sum of the squares of x - mean, added as NormSums does.
+func Deviations(x []float32, mean float32) float64 {
+	sum, n := deviationsFront(x, mean)
+	for _, v := range x[n:] {
+		d := float64(v - mean)
+		sum += d * d
 	}
-	return front + fold(&s)
+	return sum
 }
 
 // fold adds up partial sums.

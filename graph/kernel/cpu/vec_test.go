@@ -186,10 +186,10 @@ func reductionsEqualFloat64(t *testing.T) {
 		if got := Sum(x); !close32(got, sum, size) {
 			t.Errorf("Sum of %d: %g, want %g", n, got, sum)
 		}
-		if gotSum, gotPull := NormSums(x, y, mean); !close32(gotSum, sum, size) || !close32(gotPull, pull, 1.4*size) {
+		if gotSum, gotPull := NormSums(x, y, mean); !close32(float32(gotSum), sum, size) || !close32(float32(gotPull), pull, 1.4*size) {
 			t.Errorf("NormSums of %d: %g and %g, want %g and %g", n, gotSum, gotPull, sum, pull)
 		}
-		if got := Deviations(x, mean); !close32(got, deviations, deviations) {
+		if got := Deviations(x, mean); !close32(float32(got), deviations, deviations) {
 			t.Errorf("Deviations of %d: %g, want %g", n, got, deviations)
 		}
 		if got := Max(x); float64(got) != top {
