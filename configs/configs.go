@@ -58,21 +58,21 @@ func Resolve(name string) (string, error) {
 		}
 		return "", fmt.Errorf("configs: %s is not built in; there is %s%s", name, Scheme, strings.Join(near, ", "+Scheme))
 	}
-	dir, err := extracted()
+	dir, err := extracted(asset)
 	if err != nil {
 		return "", fmt.Errorf("configs: %s: %w", name, err)
 	}
 	return filepath.Join(dir, filepath.FromSlash(asset)), nil
 }
 
-// extracted returns a folder that holds a copy of all assets.
-func extracted() (string, error) {
+// extracted returns a folder that holds a copy of all assets, of which the given one is sure to be whole.
+func extracted(asset string) (string, error) {
 	var errs []error
 	for _, parent := range []func() (string, error){os.UserCacheDir, func() (string, error) { return os.TempDir(), nil }} {
 		base, err := parent()
 		if err == nil {
 			dir := filepath.Join(base, "geotune", contentHash())
-			if err = extract(dir); err == nil {
+			if err = extract(dir, asset); err == nil {
 				return dir, nil
 			}
 		}
@@ -84,7 +84,7 @@ func extracted() (string, error) {
 // contentHash identifies the names and contents of all assets.
 var contentHash = sync.OnceValue(func() string {
 	h := sha256.New()
-	_ = eachFile(func(name string, data []byte) error {
+	_ = eachFile(".", func(name string, data []byte) error {
 		fmt.Fprintf(h, "%s %d\n", name, len(data))
 		h.Write(data)
 		return nil
@@ -92,8 +92,9 @@ var contentHash = sync.OnceValue(func() string {
 	return hex.EncodeToString(h.Sum(nil))[:16]
 })
 
-func eachFile(do func(name string, data []byte) error) error {
-	return fs.WalkDir(assets, ".", func(name string, d fs.DirEntry, err error) error {
+// eachFile calls do for an asset that is a file, or for all files of one that is a folder.
+func eachFile(asset string, do func(name string, data []byte) error) error {
+	return fs.WalkDir(assets, asset, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -111,38 +112,39 @@ var extracting sync.Mutex
 // errFaster ends an extraction that another process was faster with.
 var errFaster = errors.New("another process extracted the files")
 
-// extract makes sure that dir holds the assets. It appears whole or not at all, so that several processes may do this at once.
-func extract(dir string) error {
+// extract makes sure that dir holds an asset. It appears with all of them or not at all, so that several processes may do this at once.
+func extract(dir, asset string) error {
 	extracting.Lock()
 	defer extracting.Unlock()
-	if intact(dir) == nil {
+	if intact(dir, asset) == nil {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return err
 	}
 	err := atomicfile.WriteDir(dir, func(tmp string) error {
-		err := eachFile(func(name string, data []byte) error {
+		err := eachFile(".", func(name string, data []byte) error {
 			file := filepath.Join(tmp, filepath.FromSlash(name))
 			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 				return err
 			}
 			return os.WriteFile(file, data, 0o600)
 		})
-		if err == nil && intact(dir) == nil { // do not take the folder away from whoever reads in it
+		if err == nil && intact(dir, asset) == nil { // do not take the folder away from whoever reads in it
 			return errFaster
 		}
 		return err
 	})
-	if err != nil && intact(dir) == nil {
+	if err != nil && intact(dir, asset) == nil {
 		return nil
 	}
 	return err
 }
 
-// intact compares the files below dir with the assets: a cache may have been tampered with or cut short.
-func intact(dir string) error {
-	return eachFile(func(name string, data []byte) error {
+// intact compares what dir holds of an asset with it: a cache may have been tampered with or cut short. The others are compared when they
+// are asked for, since reading all of them takes longer than the start of a small run.
+func intact(dir, asset string) error {
+	return eachFile(asset, func(name string, data []byte) error {
 		found, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
 		if err == nil && !bytes.Equal(found, data) {
 			err = fmt.Errorf("%s differs from what is built in", name)

@@ -75,8 +75,32 @@ func TestADamagedCopyIsReplaced(t *testing.T) {
 		if _, err := Resolve("builtin:quickstart.yaml"); err != nil {
 			t.Fatal(err)
 		}
-		if err := intact(filepath.Dir(path)); err != nil {
+		if err := intact(filepath.Dir(path), "."); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestDamageIsFoundInWhatIsAskedFor: in all of it, and in nothing else.
+func TestDamageIsFoundInWhatIsAskedFor(t *testing.T) {
+	ownCache(t)
+	recipe, err := Resolve("builtin:quickstart.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := filepath.Join(filepath.Dir(recipe), "quickstart", "model", "model.safetensors")
+	if err := os.Truncate(weights, 3); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		damaged bool
+	}{{"quickstart.yaml", true}, {"quickstart/pairs-heldout.jsonl", true}, {"quickstart/model", false}} {
+		if _, err := Resolve(Scheme + c.name); err != nil {
+			t.Fatal(err)
+		}
+		if damaged := intact(filepath.Dir(recipe), ".") != nil; damaged != c.damaged {
+			t.Errorf("after %s the weights are damaged: %v, want %v", c.name, damaged, c.damaged)
 		}
 	}
 }
