@@ -2,14 +2,14 @@
 
 #include "textflag.h"
 
-DATA curveConstants<>+0(SB)/4, $0x3fb8aa3b
-DATA curveConstants<>+4(SB)/4, $0x3fb8aa3b
-DATA curveConstants<>+8(SB)/4, $0x3fb8aa3b
-DATA curveConstants<>+12(SB)/4, $0x3fb8aa3b
-DATA curveConstants<>+16(SB)/4, $0x3fb8aa3b
-DATA curveConstants<>+20(SB)/4, $0x3fb8aa3b
-DATA curveConstants<>+24(SB)/4, $0x3fb8aa3b
-DATA curveConstants<>+28(SB)/4, $0x3fb8aa3b
+DATA curveConstants<>+0(SB)/4, $0x3f800000
+DATA curveConstants<>+4(SB)/4, $0x3f800000
+DATA curveConstants<>+8(SB)/4, $0x3f800000
+DATA curveConstants<>+12(SB)/4, $0x3f800000
+DATA curveConstants<>+16(SB)/4, $0x3f800000
+DATA curveConstants<>+20(SB)/4, $0x3f800000
+DATA curveConstants<>+24(SB)/4, $0x3f800000
+DATA curveConstants<>+28(SB)/4, $0x3f800000
 DATA curveConstants<>+32(SB)/4, $0x3fb8aa3b
 DATA curveConstants<>+36(SB)/4, $0x3fb8aa3b
 DATA curveConstants<>+40(SB)/4, $0x3fb8aa3b
@@ -18,567 +18,271 @@ DATA curveConstants<>+48(SB)/4, $0x3fb8aa3b
 DATA curveConstants<>+52(SB)/4, $0x3fb8aa3b
 DATA curveConstants<>+56(SB)/4, $0x3fb8aa3b
 DATA curveConstants<>+60(SB)/4, $0x3fb8aa3b
-DATA curveConstants<>+64(SB)/4, $0x3f318000
-DATA curveConstants<>+68(SB)/4, $0x3f318000
-DATA curveConstants<>+72(SB)/4, $0x3f318000
-DATA curveConstants<>+76(SB)/4, $0x3f318000
-DATA curveConstants<>+80(SB)/4, $0x3f318000
-DATA curveConstants<>+84(SB)/4, $0x3f318000
-DATA curveConstants<>+88(SB)/4, $0x3f318000
-DATA curveConstants<>+92(SB)/4, $0x3f318000
-DATA curveConstants<>+96(SB)/4, $0x3f318000
-DATA curveConstants<>+100(SB)/4, $0x3f318000
-DATA curveConstants<>+104(SB)/4, $0x3f318000
-DATA curveConstants<>+108(SB)/4, $0x3f318000
-DATA curveConstants<>+112(SB)/4, $0x3f318000
-DATA curveConstants<>+116(SB)/4, $0x3f318000
-DATA curveConstants<>+120(SB)/4, $0x3f318000
-DATA curveConstants<>+124(SB)/4, $0x3f318000
-DATA curveConstants<>+128(SB)/4, $0xb95e8083
-DATA curveConstants<>+132(SB)/4, $0xb95e8083
-DATA curveConstants<>+136(SB)/4, $0xb95e8083
-DATA curveConstants<>+140(SB)/4, $0xb95e8083
-DATA curveConstants<>+144(SB)/4, $0xb95e8083
-DATA curveConstants<>+148(SB)/4, $0xb95e8083
-DATA curveConstants<>+152(SB)/4, $0xb95e8083
-DATA curveConstants<>+156(SB)/4, $0xb95e8083
-DATA curveConstants<>+160(SB)/4, $0xb95e8083
-DATA curveConstants<>+164(SB)/4, $0xb95e8083
-DATA curveConstants<>+168(SB)/4, $0xb95e8083
-DATA curveConstants<>+172(SB)/4, $0xb95e8083
-DATA curveConstants<>+176(SB)/4, $0xb95e8083
-DATA curveConstants<>+180(SB)/4, $0xb95e8083
-DATA curveConstants<>+184(SB)/4, $0xb95e8083
-DATA curveConstants<>+188(SB)/4, $0xb95e8083
-DATA curveConstants<>+192(SB)/4, $0xc2d00000
-DATA curveConstants<>+196(SB)/4, $0xc2d00000
-DATA curveConstants<>+200(SB)/4, $0xc2d00000
-DATA curveConstants<>+204(SB)/4, $0xc2d00000
-DATA curveConstants<>+208(SB)/4, $0xc2d00000
-DATA curveConstants<>+212(SB)/4, $0xc2d00000
-DATA curveConstants<>+216(SB)/4, $0xc2d00000
-DATA curveConstants<>+220(SB)/4, $0xc2d00000
-DATA curveConstants<>+224(SB)/4, $0xc2d00000
-DATA curveConstants<>+228(SB)/4, $0xc2d00000
-DATA curveConstants<>+232(SB)/4, $0xc2d00000
-DATA curveConstants<>+236(SB)/4, $0xc2d00000
-DATA curveConstants<>+240(SB)/4, $0xc2d00000
-DATA curveConstants<>+244(SB)/4, $0xc2d00000
-DATA curveConstants<>+248(SB)/4, $0xc2d00000
-DATA curveConstants<>+252(SB)/4, $0xc2d00000
-DATA curveConstants<>+256(SB)/4, $0x42b20000
-DATA curveConstants<>+260(SB)/4, $0x42b20000
-DATA curveConstants<>+264(SB)/4, $0x42b20000
-DATA curveConstants<>+268(SB)/4, $0x42b20000
-DATA curveConstants<>+272(SB)/4, $0x42b20000
-DATA curveConstants<>+276(SB)/4, $0x42b20000
-DATA curveConstants<>+280(SB)/4, $0x42b20000
-DATA curveConstants<>+284(SB)/4, $0x42b20000
-DATA curveConstants<>+288(SB)/4, $0x42b20000
-DATA curveConstants<>+292(SB)/4, $0x42b20000
-DATA curveConstants<>+296(SB)/4, $0x42b20000
-DATA curveConstants<>+300(SB)/4, $0x42b20000
-DATA curveConstants<>+304(SB)/4, $0x42b20000
-DATA curveConstants<>+308(SB)/4, $0x42b20000
-DATA curveConstants<>+312(SB)/4, $0x42b20000
-DATA curveConstants<>+316(SB)/4, $0x42b20000
-DATA curveConstants<>+320(SB)/4, $0x3f000000
-DATA curveConstants<>+324(SB)/4, $0x3f000000
-DATA curveConstants<>+328(SB)/4, $0x3f000000
-DATA curveConstants<>+332(SB)/4, $0x3f000000
-DATA curveConstants<>+336(SB)/4, $0x3f000000
-DATA curveConstants<>+340(SB)/4, $0x3f000000
-DATA curveConstants<>+344(SB)/4, $0x3f000000
-DATA curveConstants<>+348(SB)/4, $0x3f000000
-DATA curveConstants<>+352(SB)/4, $0x3f000000
-DATA curveConstants<>+356(SB)/4, $0x3f000000
-DATA curveConstants<>+360(SB)/4, $0x3f000000
-DATA curveConstants<>+364(SB)/4, $0x3f000000
-DATA curveConstants<>+368(SB)/4, $0x3f000000
-DATA curveConstants<>+372(SB)/4, $0x3f000000
-DATA curveConstants<>+376(SB)/4, $0x3f000000
-DATA curveConstants<>+380(SB)/4, $0x3f000000
-DATA curveConstants<>+384(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+388(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+392(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+396(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+400(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+404(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+408(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+412(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+416(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+420(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+424(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+428(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+432(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+436(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+440(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+444(SB)/4, $0x3e2aaaab
-DATA curveConstants<>+448(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+452(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+456(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+460(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+464(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+468(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+472(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+476(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+480(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+484(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+488(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+492(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+496(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+500(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+504(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+508(SB)/4, $0x3d2aaaab
-DATA curveConstants<>+512(SB)/4, $0x3c088889
-DATA curveConstants<>+516(SB)/4, $0x3c088889
-DATA curveConstants<>+520(SB)/4, $0x3c088889
-DATA curveConstants<>+524(SB)/4, $0x3c088889
-DATA curveConstants<>+528(SB)/4, $0x3c088889
-DATA curveConstants<>+532(SB)/4, $0x3c088889
-DATA curveConstants<>+536(SB)/4, $0x3c088889
-DATA curveConstants<>+540(SB)/4, $0x3c088889
-DATA curveConstants<>+544(SB)/4, $0x3c088889
-DATA curveConstants<>+548(SB)/4, $0x3c088889
-DATA curveConstants<>+552(SB)/4, $0x3c088889
-DATA curveConstants<>+556(SB)/4, $0x3c088889
-DATA curveConstants<>+560(SB)/4, $0x3c088889
-DATA curveConstants<>+564(SB)/4, $0x3c088889
-DATA curveConstants<>+568(SB)/4, $0x3c088889
-DATA curveConstants<>+572(SB)/4, $0x3c088889
-DATA curveConstants<>+576(SB)/4, $0x3ab60b61
-DATA curveConstants<>+580(SB)/4, $0x3ab60b61
-DATA curveConstants<>+584(SB)/4, $0x3ab60b61
-DATA curveConstants<>+588(SB)/4, $0x3ab60b61
-DATA curveConstants<>+592(SB)/4, $0x3ab60b61
-DATA curveConstants<>+596(SB)/4, $0x3ab60b61
-DATA curveConstants<>+600(SB)/4, $0x3ab60b61
-DATA curveConstants<>+604(SB)/4, $0x3ab60b61
-DATA curveConstants<>+608(SB)/4, $0x3ab60b61
-DATA curveConstants<>+612(SB)/4, $0x3ab60b61
-DATA curveConstants<>+616(SB)/4, $0x3ab60b61
-DATA curveConstants<>+620(SB)/4, $0x3ab60b61
-DATA curveConstants<>+624(SB)/4, $0x3ab60b61
-DATA curveConstants<>+628(SB)/4, $0x3ab60b61
-DATA curveConstants<>+632(SB)/4, $0x3ab60b61
-DATA curveConstants<>+636(SB)/4, $0x3ab60b61
-DATA curveConstants<>+640(SB)/4, $0x39500d01
-DATA curveConstants<>+644(SB)/4, $0x39500d01
-DATA curveConstants<>+648(SB)/4, $0x39500d01
-DATA curveConstants<>+652(SB)/4, $0x39500d01
-DATA curveConstants<>+656(SB)/4, $0x39500d01
-DATA curveConstants<>+660(SB)/4, $0x39500d01
-DATA curveConstants<>+664(SB)/4, $0x39500d01
-DATA curveConstants<>+668(SB)/4, $0x39500d01
-DATA curveConstants<>+672(SB)/4, $0x39500d01
-DATA curveConstants<>+676(SB)/4, $0x39500d01
-DATA curveConstants<>+680(SB)/4, $0x39500d01
-DATA curveConstants<>+684(SB)/4, $0x39500d01
-DATA curveConstants<>+688(SB)/4, $0x39500d01
-DATA curveConstants<>+692(SB)/4, $0x39500d01
-DATA curveConstants<>+696(SB)/4, $0x39500d01
-DATA curveConstants<>+700(SB)/4, $0x39500d01
-DATA curveConstants<>+704(SB)/4, $0x3f800000
-DATA curveConstants<>+708(SB)/4, $0x3f800000
-DATA curveConstants<>+712(SB)/4, $0x3f800000
-DATA curveConstants<>+716(SB)/4, $0x3f800000
-DATA curveConstants<>+720(SB)/4, $0x3f800000
-DATA curveConstants<>+724(SB)/4, $0x3f800000
-DATA curveConstants<>+728(SB)/4, $0x3f800000
-DATA curveConstants<>+732(SB)/4, $0x3f800000
-DATA curveConstants<>+736(SB)/4, $0x3f800000
-DATA curveConstants<>+740(SB)/4, $0x3f800000
-DATA curveConstants<>+744(SB)/4, $0x3f800000
-DATA curveConstants<>+748(SB)/4, $0x3f800000
-DATA curveConstants<>+752(SB)/4, $0x3f800000
-DATA curveConstants<>+756(SB)/4, $0x3f800000
-DATA curveConstants<>+760(SB)/4, $0x3f800000
-DATA curveConstants<>+764(SB)/4, $0x3f800000
-DATA curveConstants<>+768(SB)/4, $0x40000000
-DATA curveConstants<>+772(SB)/4, $0x40000000
-DATA curveConstants<>+776(SB)/4, $0x40000000
-DATA curveConstants<>+780(SB)/4, $0x40000000
-DATA curveConstants<>+784(SB)/4, $0x40000000
-DATA curveConstants<>+788(SB)/4, $0x40000000
-DATA curveConstants<>+792(SB)/4, $0x40000000
-DATA curveConstants<>+796(SB)/4, $0x40000000
-DATA curveConstants<>+800(SB)/4, $0x40000000
-DATA curveConstants<>+804(SB)/4, $0x40000000
-DATA curveConstants<>+808(SB)/4, $0x40000000
-DATA curveConstants<>+812(SB)/4, $0x40000000
-DATA curveConstants<>+816(SB)/4, $0x40000000
-DATA curveConstants<>+820(SB)/4, $0x40000000
-DATA curveConstants<>+824(SB)/4, $0x40000000
-DATA curveConstants<>+828(SB)/4, $0x40000000
-DATA curveConstants<>+832(SB)/4, $0x3f19999a
-DATA curveConstants<>+836(SB)/4, $0x3f19999a
-DATA curveConstants<>+840(SB)/4, $0x3f19999a
-DATA curveConstants<>+844(SB)/4, $0x3f19999a
-DATA curveConstants<>+848(SB)/4, $0x3f19999a
-DATA curveConstants<>+852(SB)/4, $0x3f19999a
-DATA curveConstants<>+856(SB)/4, $0x3f19999a
-DATA curveConstants<>+860(SB)/4, $0x3f19999a
-DATA curveConstants<>+864(SB)/4, $0x3f19999a
-DATA curveConstants<>+868(SB)/4, $0x3f19999a
-DATA curveConstants<>+872(SB)/4, $0x3f19999a
-DATA curveConstants<>+876(SB)/4, $0x3f19999a
-DATA curveConstants<>+880(SB)/4, $0x3f19999a
-DATA curveConstants<>+884(SB)/4, $0x3f19999a
-DATA curveConstants<>+888(SB)/4, $0x3f19999a
-DATA curveConstants<>+892(SB)/4, $0x3f19999a
-DATA curveConstants<>+896(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+900(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+904(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+908(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+912(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+916(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+920(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+924(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+928(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+932(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+936(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+940(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+944(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+948(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+952(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+956(SB)/4, $0xbeaaaaaa
-DATA curveConstants<>+960(SB)/4, $0x3e088770
-DATA curveConstants<>+964(SB)/4, $0x3e088770
-DATA curveConstants<>+968(SB)/4, $0x3e088770
-DATA curveConstants<>+972(SB)/4, $0x3e088770
-DATA curveConstants<>+976(SB)/4, $0x3e088770
-DATA curveConstants<>+980(SB)/4, $0x3e088770
-DATA curveConstants<>+984(SB)/4, $0x3e088770
-DATA curveConstants<>+988(SB)/4, $0x3e088770
-DATA curveConstants<>+992(SB)/4, $0x3e088770
-DATA curveConstants<>+996(SB)/4, $0x3e088770
-DATA curveConstants<>+1000(SB)/4, $0x3e088770
-DATA curveConstants<>+1004(SB)/4, $0x3e088770
-DATA curveConstants<>+1008(SB)/4, $0x3e088770
-DATA curveConstants<>+1012(SB)/4, $0x3e088770
-DATA curveConstants<>+1016(SB)/4, $0x3e088770
-DATA curveConstants<>+1020(SB)/4, $0x3e088770
-DATA curveConstants<>+1024(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1028(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1032(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1036(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1040(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1044(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1048(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1052(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1056(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1060(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1064(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1068(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1072(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1076(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1080(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1084(SB)/4, $0xbd5caaee
-DATA curveConstants<>+1088(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1092(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1096(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1100(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1104(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1108(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1112(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1116(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1120(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1124(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1128(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1132(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1136(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1140(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1144(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1148(SB)/4, $0x3cacf0e4
-DATA curveConstants<>+1152(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1156(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1160(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1164(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1168(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1172(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1176(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1180(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1184(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1188(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1192(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1196(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1200(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1204(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1208(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1212(SB)/4, $0xbbcd6d30
-DATA curveConstants<>+1216(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1220(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1224(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1228(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1232(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1236(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1240(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1244(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1248(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1252(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1256(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1260(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1264(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1268(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1272(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1276(SB)/4, $0x3f6d8000
-DATA curveConstants<>+1280(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1284(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1288(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1292(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1296(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1300(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1304(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1308(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1312(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1316(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1320(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1324(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1328(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1332(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1336(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1340(SB)/4, $0x3e0375d4
-DATA curveConstants<>+1344(SB)/4, $0xbec09380
-DATA curveConstants<>+1348(SB)/4, $0xbec09380
-DATA curveConstants<>+1352(SB)/4, $0xbec09380
-DATA curveConstants<>+1356(SB)/4, $0xbec09380
-DATA curveConstants<>+1360(SB)/4, $0xbec09380
-DATA curveConstants<>+1364(SB)/4, $0xbec09380
-DATA curveConstants<>+1368(SB)/4, $0xbec09380
-DATA curveConstants<>+1372(SB)/4, $0xbec09380
-DATA curveConstants<>+1376(SB)/4, $0xbec09380
-DATA curveConstants<>+1380(SB)/4, $0xbec09380
-DATA curveConstants<>+1384(SB)/4, $0xbec09380
-DATA curveConstants<>+1388(SB)/4, $0xbec09380
-DATA curveConstants<>+1392(SB)/4, $0xbec09380
-DATA curveConstants<>+1396(SB)/4, $0xbec09380
-DATA curveConstants<>+1400(SB)/4, $0xbec09380
-DATA curveConstants<>+1404(SB)/4, $0xbec09380
-DATA curveConstants<>+1408(SB)/4, $0x3de70e22
-DATA curveConstants<>+1412(SB)/4, $0x3de70e22
-DATA curveConstants<>+1416(SB)/4, $0x3de70e22
-DATA curveConstants<>+1420(SB)/4, $0x3de70e22
-DATA curveConstants<>+1424(SB)/4, $0x3de70e22
-DATA curveConstants<>+1428(SB)/4, $0x3de70e22
-DATA curveConstants<>+1432(SB)/4, $0x3de70e22
-DATA curveConstants<>+1436(SB)/4, $0x3de70e22
-DATA curveConstants<>+1440(SB)/4, $0x3de70e22
-DATA curveConstants<>+1444(SB)/4, $0x3de70e22
-DATA curveConstants<>+1448(SB)/4, $0x3de70e22
-DATA curveConstants<>+1452(SB)/4, $0x3de70e22
-DATA curveConstants<>+1456(SB)/4, $0x3de70e22
-DATA curveConstants<>+1460(SB)/4, $0x3de70e22
-DATA curveConstants<>+1464(SB)/4, $0x3de70e22
-DATA curveConstants<>+1468(SB)/4, $0x3de70e22
-DATA curveConstants<>+1472(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1476(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1480(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1484(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1488(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1492(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1496(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1500(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1504(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1508(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1512(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1516(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1520(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1524(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1528(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1532(SB)/4, $0xbcdb48d9
-DATA curveConstants<>+1536(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1540(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1544(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1548(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1552(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1556(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1560(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1564(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1568(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1572(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1576(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1580(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1584(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1588(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1592(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1596(SB)/4, $0x3ba38d2c
-DATA curveConstants<>+1600(SB)/4, $0xba1c7000
-DATA curveConstants<>+1604(SB)/4, $0xba1c7000
-DATA curveConstants<>+1608(SB)/4, $0xba1c7000
-DATA curveConstants<>+1612(SB)/4, $0xba1c7000
-DATA curveConstants<>+1616(SB)/4, $0xba1c7000
-DATA curveConstants<>+1620(SB)/4, $0xba1c7000
-DATA curveConstants<>+1624(SB)/4, $0xba1c7000
-DATA curveConstants<>+1628(SB)/4, $0xba1c7000
-DATA curveConstants<>+1632(SB)/4, $0xba1c7000
-DATA curveConstants<>+1636(SB)/4, $0xba1c7000
-DATA curveConstants<>+1640(SB)/4, $0xba1c7000
-DATA curveConstants<>+1644(SB)/4, $0xba1c7000
-DATA curveConstants<>+1648(SB)/4, $0xba1c7000
-DATA curveConstants<>+1652(SB)/4, $0xba1c7000
-DATA curveConstants<>+1656(SB)/4, $0xba1c7000
-DATA curveConstants<>+1660(SB)/4, $0xba1c7000
-DATA curveConstants<>+1664(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1668(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1672(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1676(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1680(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1684(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1688(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1692(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1696(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1700(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1704(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1708(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1712(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1716(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1720(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1724(SB)/4, $0xbe03ce86
-DATA curveConstants<>+1728(SB)/4, $0xbf228550
-DATA curveConstants<>+1732(SB)/4, $0xbf228550
-DATA curveConstants<>+1736(SB)/4, $0xbf228550
-DATA curveConstants<>+1740(SB)/4, $0xbf228550
-DATA curveConstants<>+1744(SB)/4, $0xbf228550
-DATA curveConstants<>+1748(SB)/4, $0xbf228550
-DATA curveConstants<>+1752(SB)/4, $0xbf228550
-DATA curveConstants<>+1756(SB)/4, $0xbf228550
-DATA curveConstants<>+1760(SB)/4, $0xbf228550
-DATA curveConstants<>+1764(SB)/4, $0xbf228550
-DATA curveConstants<>+1768(SB)/4, $0xbf228550
-DATA curveConstants<>+1772(SB)/4, $0xbf228550
-DATA curveConstants<>+1776(SB)/4, $0xbf228550
-DATA curveConstants<>+1780(SB)/4, $0xbf228550
-DATA curveConstants<>+1784(SB)/4, $0xbf228550
-DATA curveConstants<>+1788(SB)/4, $0xbf228550
-DATA curveConstants<>+1792(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1796(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1800(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1804(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1808(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1812(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1816(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1820(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1824(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1828(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1832(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1836(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1840(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1844(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1848(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1852(SB)/4, $0xbddaae5c
-DATA curveConstants<>+1856(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1860(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1864(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1868(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1872(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1876(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1880(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1884(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1888(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1892(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1896(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1900(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1904(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1908(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1912(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1916(SB)/4, $0x3cc6b1a1
-DATA curveConstants<>+1920(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1924(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1928(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1932(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1936(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1940(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1944(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1948(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1952(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1956(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1960(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1964(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1968(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1972(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1976(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1980(SB)/4, $0xbb7e8a1c
-DATA curveConstants<>+1984(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+1988(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+1992(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+1996(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2000(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2004(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2008(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2012(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2016(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2020(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2024(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2028(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2032(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2036(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2040(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2044(SB)/4, $0x39c8e7d9
-DATA curveConstants<>+2048(SB)/4, $0xb7910000
-DATA curveConstants<>+2052(SB)/4, $0xb7910000
-DATA curveConstants<>+2056(SB)/4, $0xb7910000
-DATA curveConstants<>+2060(SB)/4, $0xb7910000
-DATA curveConstants<>+2064(SB)/4, $0xb7910000
-DATA curveConstants<>+2068(SB)/4, $0xb7910000
-DATA curveConstants<>+2072(SB)/4, $0xb7910000
-DATA curveConstants<>+2076(SB)/4, $0xb7910000
-DATA curveConstants<>+2080(SB)/4, $0xb7910000
-DATA curveConstants<>+2084(SB)/4, $0xb7910000
-DATA curveConstants<>+2088(SB)/4, $0xb7910000
-DATA curveConstants<>+2092(SB)/4, $0xb7910000
-DATA curveConstants<>+2096(SB)/4, $0xb7910000
-DATA curveConstants<>+2100(SB)/4, $0xb7910000
-DATA curveConstants<>+2104(SB)/4, $0xb7910000
-DATA curveConstants<>+2108(SB)/4, $0xb7910000
-DATA curveConstants<>+2112(SB)/4, $0x80000000
-DATA curveConstants<>+2116(SB)/4, $0x80000000
-DATA curveConstants<>+2120(SB)/4, $0x80000000
-DATA curveConstants<>+2124(SB)/4, $0x80000000
-DATA curveConstants<>+2128(SB)/4, $0x80000000
-DATA curveConstants<>+2132(SB)/4, $0x80000000
-DATA curveConstants<>+2136(SB)/4, $0x80000000
-DATA curveConstants<>+2140(SB)/4, $0x80000000
-DATA curveConstants<>+2144(SB)/4, $0x80000000
-DATA curveConstants<>+2148(SB)/4, $0x80000000
-DATA curveConstants<>+2152(SB)/4, $0x80000000
-DATA curveConstants<>+2156(SB)/4, $0x80000000
-DATA curveConstants<>+2160(SB)/4, $0x80000000
-DATA curveConstants<>+2164(SB)/4, $0x80000000
-DATA curveConstants<>+2168(SB)/4, $0x80000000
-DATA curveConstants<>+2172(SB)/4, $0x80000000
-DATA curveConstants<>+2176(SB)/4, $0x7fffffff
-DATA curveConstants<>+2180(SB)/4, $0x7fffffff
-DATA curveConstants<>+2184(SB)/4, $0x7fffffff
-DATA curveConstants<>+2188(SB)/4, $0x7fffffff
-DATA curveConstants<>+2192(SB)/4, $0x7fffffff
-DATA curveConstants<>+2196(SB)/4, $0x7fffffff
-DATA curveConstants<>+2200(SB)/4, $0x7fffffff
-DATA curveConstants<>+2204(SB)/4, $0x7fffffff
-DATA curveConstants<>+2208(SB)/4, $0x7fffffff
-DATA curveConstants<>+2212(SB)/4, $0x7fffffff
-DATA curveConstants<>+2216(SB)/4, $0x7fffffff
-DATA curveConstants<>+2220(SB)/4, $0x7fffffff
-DATA curveConstants<>+2224(SB)/4, $0x7fffffff
-DATA curveConstants<>+2228(SB)/4, $0x7fffffff
-DATA curveConstants<>+2232(SB)/4, $0x7fffffff
-DATA curveConstants<>+2236(SB)/4, $0x7fffffff
-DATA curveConstants<>+2240(SB)/4, $0x0000007f
-DATA curveConstants<>+2244(SB)/4, $0x0000007f
-DATA curveConstants<>+2248(SB)/4, $0x0000007f
-DATA curveConstants<>+2252(SB)/4, $0x0000007f
-DATA curveConstants<>+2256(SB)/4, $0x0000007f
-DATA curveConstants<>+2260(SB)/4, $0x0000007f
-DATA curveConstants<>+2264(SB)/4, $0x0000007f
-DATA curveConstants<>+2268(SB)/4, $0x0000007f
-DATA curveConstants<>+2272(SB)/4, $0x0000007f
-DATA curveConstants<>+2276(SB)/4, $0x0000007f
-DATA curveConstants<>+2280(SB)/4, $0x0000007f
-DATA curveConstants<>+2284(SB)/4, $0x0000007f
-DATA curveConstants<>+2288(SB)/4, $0x0000007f
-DATA curveConstants<>+2292(SB)/4, $0x0000007f
-DATA curveConstants<>+2296(SB)/4, $0x0000007f
-DATA curveConstants<>+2300(SB)/4, $0x0000007f
-GLOBL curveConstants<>(SB), RODATA|NOPTR, $2304
+DATA curveConstants<>+64(SB)/4, $0x3efffffe
+DATA curveConstants<>+68(SB)/4, $0x3efffffe
+DATA curveConstants<>+72(SB)/4, $0x3efffffe
+DATA curveConstants<>+76(SB)/4, $0x3efffffe
+DATA curveConstants<>+80(SB)/4, $0x3efffffe
+DATA curveConstants<>+84(SB)/4, $0x3efffffe
+DATA curveConstants<>+88(SB)/4, $0x3efffffe
+DATA curveConstants<>+92(SB)/4, $0x3efffffe
+DATA curveConstants<>+96(SB)/4, $0x3e2aaa49
+DATA curveConstants<>+100(SB)/4, $0x3e2aaa49
+DATA curveConstants<>+104(SB)/4, $0x3e2aaa49
+DATA curveConstants<>+108(SB)/4, $0x3e2aaa49
+DATA curveConstants<>+112(SB)/4, $0x3e2aaa49
+DATA curveConstants<>+116(SB)/4, $0x3e2aaa49
+DATA curveConstants<>+120(SB)/4, $0x3e2aaa49
+DATA curveConstants<>+124(SB)/4, $0x3e2aaa49
+DATA curveConstants<>+128(SB)/4, $0x3d2aac79
+DATA curveConstants<>+132(SB)/4, $0x3d2aac79
+DATA curveConstants<>+136(SB)/4, $0x3d2aac79
+DATA curveConstants<>+140(SB)/4, $0x3d2aac79
+DATA curveConstants<>+144(SB)/4, $0x3d2aac79
+DATA curveConstants<>+148(SB)/4, $0x3d2aac79
+DATA curveConstants<>+152(SB)/4, $0x3d2aac79
+DATA curveConstants<>+156(SB)/4, $0x3d2aac79
+DATA curveConstants<>+160(SB)/4, $0x3c091d10
+DATA curveConstants<>+164(SB)/4, $0x3c091d10
+DATA curveConstants<>+168(SB)/4, $0x3c091d10
+DATA curveConstants<>+172(SB)/4, $0x3c091d10
+DATA curveConstants<>+176(SB)/4, $0x3c091d10
+DATA curveConstants<>+180(SB)/4, $0x3c091d10
+DATA curveConstants<>+184(SB)/4, $0x3c091d10
+DATA curveConstants<>+188(SB)/4, $0x3c091d10
+DATA curveConstants<>+192(SB)/4, $0x3ab511e8
+DATA curveConstants<>+196(SB)/4, $0x3ab511e8
+DATA curveConstants<>+200(SB)/4, $0x3ab511e8
+DATA curveConstants<>+204(SB)/4, $0x3ab511e8
+DATA curveConstants<>+208(SB)/4, $0x3ab511e8
+DATA curveConstants<>+212(SB)/4, $0x3ab511e8
+DATA curveConstants<>+216(SB)/4, $0x3ab511e8
+DATA curveConstants<>+220(SB)/4, $0x3ab511e8
+DATA curveConstants<>+224(SB)/4, $0x80000000
+DATA curveConstants<>+228(SB)/4, $0x80000000
+DATA curveConstants<>+232(SB)/4, $0x80000000
+DATA curveConstants<>+236(SB)/4, $0x80000000
+DATA curveConstants<>+240(SB)/4, $0x80000000
+DATA curveConstants<>+244(SB)/4, $0x80000000
+DATA curveConstants<>+248(SB)/4, $0x80000000
+DATA curveConstants<>+252(SB)/4, $0x80000000
+DATA curveConstants<>+256(SB)/4, $0x3f318000
+DATA curveConstants<>+260(SB)/4, $0x3f318000
+DATA curveConstants<>+264(SB)/4, $0x3f318000
+DATA curveConstants<>+268(SB)/4, $0x3f318000
+DATA curveConstants<>+272(SB)/4, $0x3f318000
+DATA curveConstants<>+276(SB)/4, $0x3f318000
+DATA curveConstants<>+280(SB)/4, $0x3f318000
+DATA curveConstants<>+284(SB)/4, $0x3f318000
+DATA curveConstants<>+288(SB)/4, $0xb95e8083
+DATA curveConstants<>+292(SB)/4, $0xb95e8083
+DATA curveConstants<>+296(SB)/4, $0xb95e8083
+DATA curveConstants<>+300(SB)/4, $0xb95e8083
+DATA curveConstants<>+304(SB)/4, $0xb95e8083
+DATA curveConstants<>+308(SB)/4, $0xb95e8083
+DATA curveConstants<>+312(SB)/4, $0xb95e8083
+DATA curveConstants<>+316(SB)/4, $0xb95e8083
+DATA curveConstants<>+320(SB)/4, $0xc2d00000
+DATA curveConstants<>+324(SB)/4, $0xc2d00000
+DATA curveConstants<>+328(SB)/4, $0xc2d00000
+DATA curveConstants<>+332(SB)/4, $0xc2d00000
+DATA curveConstants<>+336(SB)/4, $0xc2d00000
+DATA curveConstants<>+340(SB)/4, $0xc2d00000
+DATA curveConstants<>+344(SB)/4, $0xc2d00000
+DATA curveConstants<>+348(SB)/4, $0xc2d00000
+DATA curveConstants<>+352(SB)/4, $0x42b20000
+DATA curveConstants<>+356(SB)/4, $0x42b20000
+DATA curveConstants<>+360(SB)/4, $0x42b20000
+DATA curveConstants<>+364(SB)/4, $0x42b20000
+DATA curveConstants<>+368(SB)/4, $0x42b20000
+DATA curveConstants<>+372(SB)/4, $0x42b20000
+DATA curveConstants<>+376(SB)/4, $0x42b20000
+DATA curveConstants<>+380(SB)/4, $0x42b20000
+DATA curveConstants<>+384(SB)/4, $0x40000000
+DATA curveConstants<>+388(SB)/4, $0x40000000
+DATA curveConstants<>+392(SB)/4, $0x40000000
+DATA curveConstants<>+396(SB)/4, $0x40000000
+DATA curveConstants<>+400(SB)/4, $0x40000000
+DATA curveConstants<>+404(SB)/4, $0x40000000
+DATA curveConstants<>+408(SB)/4, $0x40000000
+DATA curveConstants<>+412(SB)/4, $0x40000000
+DATA curveConstants<>+416(SB)/4, $0x3f19999a
+DATA curveConstants<>+420(SB)/4, $0x3f19999a
+DATA curveConstants<>+424(SB)/4, $0x3f19999a
+DATA curveConstants<>+428(SB)/4, $0x3f19999a
+DATA curveConstants<>+432(SB)/4, $0x3f19999a
+DATA curveConstants<>+436(SB)/4, $0x3f19999a
+DATA curveConstants<>+440(SB)/4, $0x3f19999a
+DATA curveConstants<>+444(SB)/4, $0x3f19999a
+DATA curveConstants<>+448(SB)/4, $0xbeaaaaaa
+DATA curveConstants<>+452(SB)/4, $0xbeaaaaaa
+DATA curveConstants<>+456(SB)/4, $0xbeaaaaaa
+DATA curveConstants<>+460(SB)/4, $0xbeaaaaaa
+DATA curveConstants<>+464(SB)/4, $0xbeaaaaaa
+DATA curveConstants<>+468(SB)/4, $0xbeaaaaaa
+DATA curveConstants<>+472(SB)/4, $0xbeaaaaaa
+DATA curveConstants<>+476(SB)/4, $0xbeaaaaaa
+DATA curveConstants<>+480(SB)/4, $0x3e088770
+DATA curveConstants<>+484(SB)/4, $0x3e088770
+DATA curveConstants<>+488(SB)/4, $0x3e088770
+DATA curveConstants<>+492(SB)/4, $0x3e088770
+DATA curveConstants<>+496(SB)/4, $0x3e088770
+DATA curveConstants<>+500(SB)/4, $0x3e088770
+DATA curveConstants<>+504(SB)/4, $0x3e088770
+DATA curveConstants<>+508(SB)/4, $0x3e088770
+DATA curveConstants<>+512(SB)/4, $0xbd5caaee
+DATA curveConstants<>+516(SB)/4, $0xbd5caaee
+DATA curveConstants<>+520(SB)/4, $0xbd5caaee
+DATA curveConstants<>+524(SB)/4, $0xbd5caaee
+DATA curveConstants<>+528(SB)/4, $0xbd5caaee
+DATA curveConstants<>+532(SB)/4, $0xbd5caaee
+DATA curveConstants<>+536(SB)/4, $0xbd5caaee
+DATA curveConstants<>+540(SB)/4, $0xbd5caaee
+DATA curveConstants<>+544(SB)/4, $0x3cacf0e4
+DATA curveConstants<>+548(SB)/4, $0x3cacf0e4
+DATA curveConstants<>+552(SB)/4, $0x3cacf0e4
+DATA curveConstants<>+556(SB)/4, $0x3cacf0e4
+DATA curveConstants<>+560(SB)/4, $0x3cacf0e4
+DATA curveConstants<>+564(SB)/4, $0x3cacf0e4
+DATA curveConstants<>+568(SB)/4, $0x3cacf0e4
+DATA curveConstants<>+572(SB)/4, $0x3cacf0e4
+DATA curveConstants<>+576(SB)/4, $0xbbcd6d30
+DATA curveConstants<>+580(SB)/4, $0xbbcd6d30
+DATA curveConstants<>+584(SB)/4, $0xbbcd6d30
+DATA curveConstants<>+588(SB)/4, $0xbbcd6d30
+DATA curveConstants<>+592(SB)/4, $0xbbcd6d30
+DATA curveConstants<>+596(SB)/4, $0xbbcd6d30
+DATA curveConstants<>+600(SB)/4, $0xbbcd6d30
+DATA curveConstants<>+604(SB)/4, $0xbbcd6d30
+DATA curveConstants<>+608(SB)/4, $0x3f6d8000
+DATA curveConstants<>+612(SB)/4, $0x3f6d8000
+DATA curveConstants<>+616(SB)/4, $0x3f6d8000
+DATA curveConstants<>+620(SB)/4, $0x3f6d8000
+DATA curveConstants<>+624(SB)/4, $0x3f6d8000
+DATA curveConstants<>+628(SB)/4, $0x3f6d8000
+DATA curveConstants<>+632(SB)/4, $0x3f6d8000
+DATA curveConstants<>+636(SB)/4, $0x3f6d8000
+DATA curveConstants<>+640(SB)/4, $0x3e0375d4
+DATA curveConstants<>+644(SB)/4, $0x3e0375d4
+DATA curveConstants<>+648(SB)/4, $0x3e0375d4
+DATA curveConstants<>+652(SB)/4, $0x3e0375d4
+DATA curveConstants<>+656(SB)/4, $0x3e0375d4
+DATA curveConstants<>+660(SB)/4, $0x3e0375d4
+DATA curveConstants<>+664(SB)/4, $0x3e0375d4
+DATA curveConstants<>+668(SB)/4, $0x3e0375d4
+DATA curveConstants<>+672(SB)/4, $0xbec09380
+DATA curveConstants<>+676(SB)/4, $0xbec09380
+DATA curveConstants<>+680(SB)/4, $0xbec09380
+DATA curveConstants<>+684(SB)/4, $0xbec09380
+DATA curveConstants<>+688(SB)/4, $0xbec09380
+DATA curveConstants<>+692(SB)/4, $0xbec09380
+DATA curveConstants<>+696(SB)/4, $0xbec09380
+DATA curveConstants<>+700(SB)/4, $0xbec09380
+DATA curveConstants<>+704(SB)/4, $0x3de70e22
+DATA curveConstants<>+708(SB)/4, $0x3de70e22
+DATA curveConstants<>+712(SB)/4, $0x3de70e22
+DATA curveConstants<>+716(SB)/4, $0x3de70e22
+DATA curveConstants<>+720(SB)/4, $0x3de70e22
+DATA curveConstants<>+724(SB)/4, $0x3de70e22
+DATA curveConstants<>+728(SB)/4, $0x3de70e22
+DATA curveConstants<>+732(SB)/4, $0x3de70e22
+DATA curveConstants<>+736(SB)/4, $0xbcdb48d9
+DATA curveConstants<>+740(SB)/4, $0xbcdb48d9
+DATA curveConstants<>+744(SB)/4, $0xbcdb48d9
+DATA curveConstants<>+748(SB)/4, $0xbcdb48d9
+DATA curveConstants<>+752(SB)/4, $0xbcdb48d9
+DATA curveConstants<>+756(SB)/4, $0xbcdb48d9
+DATA curveConstants<>+760(SB)/4, $0xbcdb48d9
+DATA curveConstants<>+764(SB)/4, $0xbcdb48d9
+DATA curveConstants<>+768(SB)/4, $0x3ba38d2c
+DATA curveConstants<>+772(SB)/4, $0x3ba38d2c
+DATA curveConstants<>+776(SB)/4, $0x3ba38d2c
+DATA curveConstants<>+780(SB)/4, $0x3ba38d2c
+DATA curveConstants<>+784(SB)/4, $0x3ba38d2c
+DATA curveConstants<>+788(SB)/4, $0x3ba38d2c
+DATA curveConstants<>+792(SB)/4, $0x3ba38d2c
+DATA curveConstants<>+796(SB)/4, $0x3ba38d2c
+DATA curveConstants<>+800(SB)/4, $0xba1c7000
+DATA curveConstants<>+804(SB)/4, $0xba1c7000
+DATA curveConstants<>+808(SB)/4, $0xba1c7000
+DATA curveConstants<>+812(SB)/4, $0xba1c7000
+DATA curveConstants<>+816(SB)/4, $0xba1c7000
+DATA curveConstants<>+820(SB)/4, $0xba1c7000
+DATA curveConstants<>+824(SB)/4, $0xba1c7000
+DATA curveConstants<>+828(SB)/4, $0xba1c7000
+DATA curveConstants<>+832(SB)/4, $0xbe03ce86
+DATA curveConstants<>+836(SB)/4, $0xbe03ce86
+DATA curveConstants<>+840(SB)/4, $0xbe03ce86
+DATA curveConstants<>+844(SB)/4, $0xbe03ce86
+DATA curveConstants<>+848(SB)/4, $0xbe03ce86
+DATA curveConstants<>+852(SB)/4, $0xbe03ce86
+DATA curveConstants<>+856(SB)/4, $0xbe03ce86
+DATA curveConstants<>+860(SB)/4, $0xbe03ce86
+DATA curveConstants<>+864(SB)/4, $0xbf228550
+DATA curveConstants<>+868(SB)/4, $0xbf228550
+DATA curveConstants<>+872(SB)/4, $0xbf228550
+DATA curveConstants<>+876(SB)/4, $0xbf228550
+DATA curveConstants<>+880(SB)/4, $0xbf228550
+DATA curveConstants<>+884(SB)/4, $0xbf228550
+DATA curveConstants<>+888(SB)/4, $0xbf228550
+DATA curveConstants<>+892(SB)/4, $0xbf228550
+DATA curveConstants<>+896(SB)/4, $0xbddaae5c
+DATA curveConstants<>+900(SB)/4, $0xbddaae5c
+DATA curveConstants<>+904(SB)/4, $0xbddaae5c
+DATA curveConstants<>+908(SB)/4, $0xbddaae5c
+DATA curveConstants<>+912(SB)/4, $0xbddaae5c
+DATA curveConstants<>+916(SB)/4, $0xbddaae5c
+DATA curveConstants<>+920(SB)/4, $0xbddaae5c
+DATA curveConstants<>+924(SB)/4, $0xbddaae5c
+DATA curveConstants<>+928(SB)/4, $0x3cc6b1a1
+DATA curveConstants<>+932(SB)/4, $0x3cc6b1a1
+DATA curveConstants<>+936(SB)/4, $0x3cc6b1a1
+DATA curveConstants<>+940(SB)/4, $0x3cc6b1a1
+DATA curveConstants<>+944(SB)/4, $0x3cc6b1a1
+DATA curveConstants<>+948(SB)/4, $0x3cc6b1a1
+DATA curveConstants<>+952(SB)/4, $0x3cc6b1a1
+DATA curveConstants<>+956(SB)/4, $0x3cc6b1a1
+DATA curveConstants<>+960(SB)/4, $0xbb7e8a1c
+DATA curveConstants<>+964(SB)/4, $0xbb7e8a1c
+DATA curveConstants<>+968(SB)/4, $0xbb7e8a1c
+DATA curveConstants<>+972(SB)/4, $0xbb7e8a1c
+DATA curveConstants<>+976(SB)/4, $0xbb7e8a1c
+DATA curveConstants<>+980(SB)/4, $0xbb7e8a1c
+DATA curveConstants<>+984(SB)/4, $0xbb7e8a1c
+DATA curveConstants<>+988(SB)/4, $0xbb7e8a1c
+DATA curveConstants<>+992(SB)/4, $0x39c8e7d9
+DATA curveConstants<>+996(SB)/4, $0x39c8e7d9
+DATA curveConstants<>+1000(SB)/4, $0x39c8e7d9
+DATA curveConstants<>+1004(SB)/4, $0x39c8e7d9
+DATA curveConstants<>+1008(SB)/4, $0x39c8e7d9
+DATA curveConstants<>+1012(SB)/4, $0x39c8e7d9
+DATA curveConstants<>+1016(SB)/4, $0x39c8e7d9
+DATA curveConstants<>+1020(SB)/4, $0x39c8e7d9
+DATA curveConstants<>+1024(SB)/4, $0xb7910000
+DATA curveConstants<>+1028(SB)/4, $0xb7910000
+DATA curveConstants<>+1032(SB)/4, $0xb7910000
+DATA curveConstants<>+1036(SB)/4, $0xb7910000
+DATA curveConstants<>+1040(SB)/4, $0xb7910000
+DATA curveConstants<>+1044(SB)/4, $0xb7910000
+DATA curveConstants<>+1048(SB)/4, $0xb7910000
+DATA curveConstants<>+1052(SB)/4, $0xb7910000
+DATA curveConstants<>+1056(SB)/4, $0x7fffffff
+DATA curveConstants<>+1060(SB)/4, $0x7fffffff
+DATA curveConstants<>+1064(SB)/4, $0x7fffffff
+DATA curveConstants<>+1068(SB)/4, $0x7fffffff
+DATA curveConstants<>+1072(SB)/4, $0x7fffffff
+DATA curveConstants<>+1076(SB)/4, $0x7fffffff
+DATA curveConstants<>+1080(SB)/4, $0x7fffffff
+DATA curveConstants<>+1084(SB)/4, $0x7fffffff
+DATA curveConstants<>+1088(SB)/4, $0x0000007f
+DATA curveConstants<>+1092(SB)/4, $0x0000007f
+DATA curveConstants<>+1096(SB)/4, $0x0000007f
+DATA curveConstants<>+1100(SB)/4, $0x0000007f
+DATA curveConstants<>+1104(SB)/4, $0x0000007f
+DATA curveConstants<>+1108(SB)/4, $0x0000007f
+DATA curveConstants<>+1112(SB)/4, $0x0000007f
+DATA curveConstants<>+1116(SB)/4, $0x0000007f
+GLOBL curveConstants<>(SB), RODATA|NOPTR, $1120
 
 // func expAVX2(dst *float32, src *float32, n int)
 // Requires: AVX, AVX2, FMA3
@@ -589,61 +293,55 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 
 loop:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      curveConstants<>+192(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      curveConstants<>+256(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMULPS       curveConstants<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS curveConstants<>+64(SB), Y1, Y0
-	VFNMADD231PS curveConstants<>+128(SB), Y1, Y0
-	VMOVUPS      curveConstants<>+640(SB), Y2
-	VFMADD213PS  curveConstants<>+576(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+512(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+448(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+384(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+320(SB), Y0, Y2
-	VMULPS       Y0, Y0, Y3
-	VFMADD213PS  Y0, Y3, Y2
-	VADDPS       curveConstants<>+704(SB), Y2, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y0
-	VPSUBD       Y0, Y1, Y1
-	VPADDD       curveConstants<>+2240(SB), Y0, Y0
+	VMOVUPS      32(CX), Y1
+	VBROADCASTSS curveConstants<>+320(SB), Y2
+	VMAXPS       Y0, Y2, Y0
+	VMAXPS       Y1, Y2, Y1
+	VBROADCASTSS curveConstants<>+352(SB), Y2
+	VMINPS       Y0, Y2, Y0
+	VMINPS       Y1, Y2, Y1
+	VMULPS       curveConstants<>+32(SB), Y0, Y2
+	VMULPS       curveConstants<>+32(SB), Y1, Y3
+	VROUNDPS     $0x08, Y2, Y2
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS curveConstants<>+256(SB), Y2, Y0
+	VFNMADD231PS curveConstants<>+256(SB), Y3, Y1
+	VFNMADD231PS curveConstants<>+288(SB), Y2, Y0
+	VFNMADD231PS curveConstants<>+288(SB), Y3, Y1
+	VBROADCASTSS curveConstants<>+192(SB), Y4
+	VBROADCASTSS curveConstants<>+192(SB), Y5
+	VFMADD213PS  curveConstants<>+160(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+160(SB), Y1, Y5
+	VFMADD213PS  curveConstants<>+128(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+128(SB), Y1, Y5
+	VFMADD213PS  curveConstants<>+96(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+96(SB), Y1, Y5
+	VFMADD213PS  curveConstants<>+64(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+64(SB), Y1, Y5
+	VFMADD213PS  curveConstants<>+0(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+0(SB), Y1, Y5
+	VFMADD213PS  curveConstants<>+0(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+0(SB), Y1, Y5
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y2, Y0
+	VPSRAD       $0x01, Y3, Y1
+	VPSUBD       Y0, Y2, Y2
+	VPSUBD       Y1, Y3, Y3
+	VPADDD       curveConstants<>+1088(SB), Y0, Y0
+	VPADDD       curveConstants<>+1088(SB), Y1, Y1
 	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y2, Y2
-	VPADDD       curveConstants<>+2240(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      32(CX), Y0
-	VMOVUPS      curveConstants<>+192(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      curveConstants<>+256(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMULPS       curveConstants<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS curveConstants<>+64(SB), Y1, Y0
-	VFNMADD231PS curveConstants<>+128(SB), Y1, Y0
-	VMOVUPS      curveConstants<>+640(SB), Y2
-	VFMADD213PS  curveConstants<>+576(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+512(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+448(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+384(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+320(SB), Y0, Y2
-	VMULPS       Y0, Y0, Y3
-	VFMADD213PS  Y0, Y3, Y2
-	VADDPS       curveConstants<>+704(SB), Y2, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y0
-	VPSUBD       Y0, Y1, Y1
-	VPADDD       curveConstants<>+2240(SB), Y0, Y0
-	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y2, Y2
-	VPADDD       curveConstants<>+2240(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y2, Y2
-	VMOVUPS      Y2, 32(AX)
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y1, Y5, Y5
+	VPADDD       curveConstants<>+1088(SB), Y2, Y2
+	VPADDD       curveConstants<>+1088(SB), Y3, Y3
+	VPSLLD       $0x17, Y2, Y2
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y2, Y4, Y4
+	VMULPS       Y3, Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
 	ADDQ         $0x40, CX
 	ADDQ         $0x40, AX
 	SUBQ         $0x10, DX
@@ -660,99 +358,91 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
 
 loop:
 	VMOVUPS      (CX), Y0
-	VANDPS       curveConstants<>+2176(SB), Y0, Y1
-	VADDPS       Y1, Y1, Y2
-	VMOVUPS      curveConstants<>+192(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      curveConstants<>+256(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMULPS       curveConstants<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS curveConstants<>+64(SB), Y3, Y2
-	VFNMADD231PS curveConstants<>+128(SB), Y3, Y2
-	VMOVUPS      curveConstants<>+640(SB), Y4
-	VFMADD213PS  curveConstants<>+576(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+512(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+448(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+384(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+320(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VFMADD213PS  Y2, Y5, Y4
-	VADDPS       curveConstants<>+704(SB), Y4, Y4
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y2
-	VPSUBD       Y2, Y3, Y3
-	VPADDD       curveConstants<>+2240(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y4, Y4
-	VPADDD       curveConstants<>+2240(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y4, Y4
-	VADDPS       curveConstants<>+704(SB), Y4, Y4
-	VMOVUPS      curveConstants<>+768(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      curveConstants<>+704(SB), Y3
-	VSUBPS       Y2, Y3, Y4
-	VANDPS       curveConstants<>+2112(SB), Y0, Y2
-	VORPS        Y2, Y4, Y4
-	VMULPS       Y0, Y0, Y2
-	VMOVUPS      curveConstants<>+1152(SB), Y3
-	VFMADD213PS  curveConstants<>+1088(SB), Y2, Y3
-	VFMADD213PS  curveConstants<>+1024(SB), Y2, Y3
-	VFMADD213PS  curveConstants<>+960(SB), Y2, Y3
-	VFMADD213PS  curveConstants<>+896(SB), Y2, Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD213PS  Y0, Y0, Y3
-	VCMPPS       $0x01, curveConstants<>+832(SB), Y1, Y0
-	VBLENDVPS    Y0, Y3, Y4, Y4
-	VMOVUPS      Y4, (AX)
-	VMOVUPS      32(CX), Y0
-	VANDPS       curveConstants<>+2176(SB), Y0, Y1
-	VADDPS       Y1, Y1, Y2
-	VMOVUPS      curveConstants<>+192(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      curveConstants<>+256(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMULPS       curveConstants<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS curveConstants<>+64(SB), Y3, Y2
-	VFNMADD231PS curveConstants<>+128(SB), Y3, Y2
-	VMOVUPS      curveConstants<>+640(SB), Y4
-	VFMADD213PS  curveConstants<>+576(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+512(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+448(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+384(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+320(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VFMADD213PS  Y2, Y5, Y4
-	VADDPS       curveConstants<>+704(SB), Y4, Y4
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y2
-	VPSUBD       Y2, Y3, Y3
-	VPADDD       curveConstants<>+2240(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y4, Y4
-	VPADDD       curveConstants<>+2240(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y4, Y4
-	VADDPS       curveConstants<>+704(SB), Y4, Y4
-	VMOVUPS      curveConstants<>+768(SB), Y2
-	VDIVPS       Y4, Y2, Y2
-	VMOVUPS      curveConstants<>+704(SB), Y3
-	VSUBPS       Y2, Y3, Y4
-	VANDPS       curveConstants<>+2112(SB), Y0, Y2
-	VORPS        Y2, Y4, Y4
-	VMULPS       Y0, Y0, Y2
-	VMOVUPS      curveConstants<>+1152(SB), Y3
-	VFMADD213PS  curveConstants<>+1088(SB), Y2, Y3
-	VFMADD213PS  curveConstants<>+1024(SB), Y2, Y3
-	VFMADD213PS  curveConstants<>+960(SB), Y2, Y3
-	VFMADD213PS  curveConstants<>+896(SB), Y2, Y3
-	VMULPS       Y2, Y3, Y3
-	VFMADD213PS  Y0, Y0, Y3
-	VCMPPS       $0x01, curveConstants<>+832(SB), Y1, Y0
-	VBLENDVPS    Y0, Y3, Y4, Y4
-	VMOVUPS      Y4, 32(AX)
+	VMOVUPS      32(CX), Y1
+	VANDPS       curveConstants<>+1056(SB), Y0, Y2
+	VANDPS       curveConstants<>+1056(SB), Y1, Y3
+	VADDPS       Y2, Y2, Y4
+	VADDPS       Y3, Y3, Y5
+	VBROADCASTSS curveConstants<>+320(SB), Y6
+	VMAXPS       Y4, Y6, Y4
+	VMAXPS       Y5, Y6, Y5
+	VBROADCASTSS curveConstants<>+352(SB), Y6
+	VMINPS       Y4, Y6, Y4
+	VMINPS       Y5, Y6, Y5
+	VMULPS       curveConstants<>+32(SB), Y4, Y7
+	VMULPS       curveConstants<>+32(SB), Y5, Y8
+	VROUNDPS     $0x08, Y7, Y7
+	VROUNDPS     $0x08, Y8, Y8
+	VFNMADD231PS curveConstants<>+256(SB), Y7, Y4
+	VFNMADD231PS curveConstants<>+256(SB), Y8, Y5
+	VFNMADD231PS curveConstants<>+288(SB), Y7, Y4
+	VFNMADD231PS curveConstants<>+288(SB), Y8, Y5
+	VBROADCASTSS curveConstants<>+192(SB), Y6
+	VBROADCASTSS curveConstants<>+192(SB), Y9
+	VFMADD213PS  curveConstants<>+160(SB), Y4, Y6
+	VFMADD213PS  curveConstants<>+160(SB), Y5, Y9
+	VFMADD213PS  curveConstants<>+128(SB), Y4, Y6
+	VFMADD213PS  curveConstants<>+128(SB), Y5, Y9
+	VFMADD213PS  curveConstants<>+96(SB), Y4, Y6
+	VFMADD213PS  curveConstants<>+96(SB), Y5, Y9
+	VFMADD213PS  curveConstants<>+64(SB), Y4, Y6
+	VFMADD213PS  curveConstants<>+64(SB), Y5, Y9
+	VFMADD213PS  curveConstants<>+0(SB), Y4, Y6
+	VFMADD213PS  curveConstants<>+0(SB), Y5, Y9
+	VFMADD213PS  curveConstants<>+0(SB), Y4, Y6
+	VFMADD213PS  curveConstants<>+0(SB), Y5, Y9
+	VCVTPS2DQ    Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y7, Y4
+	VPSRAD       $0x01, Y8, Y5
+	VPSUBD       Y4, Y7, Y7
+	VPSUBD       Y5, Y8, Y8
+	VPADDD       curveConstants<>+1088(SB), Y4, Y4
+	VPADDD       curveConstants<>+1088(SB), Y5, Y5
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y5, Y9, Y9
+	VPADDD       curveConstants<>+1088(SB), Y7, Y7
+	VPADDD       curveConstants<>+1088(SB), Y8, Y8
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y7, Y6, Y6
+	VMULPS       Y8, Y9, Y9
+	VADDPS       curveConstants<>+0(SB), Y6, Y6
+	VADDPS       curveConstants<>+0(SB), Y9, Y9
+	VBROADCASTSS curveConstants<>+384(SB), Y5
+	VDIVPS       Y6, Y5, Y4
+	VDIVPS       Y9, Y5, Y5
+	VBROADCASTSS curveConstants<>+0(SB), Y7
+	VSUBPS       Y4, Y7, Y6
+	VSUBPS       Y5, Y7, Y9
+	VANDPS       curveConstants<>+224(SB), Y0, Y4
+	VANDPS       curveConstants<>+224(SB), Y1, Y5
+	VORPS        Y4, Y6, Y6
+	VORPS        Y5, Y9, Y9
+	VMULPS       Y0, Y0, Y4
+	VMULPS       Y1, Y1, Y5
+	VBROADCASTSS curveConstants<>+576(SB), Y7
+	VBROADCASTSS curveConstants<>+576(SB), Y8
+	VFMADD213PS  curveConstants<>+544(SB), Y4, Y7
+	VFMADD213PS  curveConstants<>+544(SB), Y5, Y8
+	VFMADD213PS  curveConstants<>+512(SB), Y4, Y7
+	VFMADD213PS  curveConstants<>+512(SB), Y5, Y8
+	VFMADD213PS  curveConstants<>+480(SB), Y4, Y7
+	VFMADD213PS  curveConstants<>+480(SB), Y5, Y8
+	VFMADD213PS  curveConstants<>+448(SB), Y4, Y7
+	VFMADD213PS  curveConstants<>+448(SB), Y5, Y8
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VFMADD213PS  Y0, Y0, Y7
+	VFMADD213PS  Y1, Y1, Y8
+	VCMPPS       $0x01, curveConstants<>+416(SB), Y2, Y0
+	VCMPPS       $0x01, curveConstants<>+416(SB), Y3, Y1
+	VBLENDVPS    Y0, Y7, Y6, Y6
+	VBLENDVPS    Y1, Y8, Y9, Y9
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y9, 32(AX)
 	ADDQ         $0x40, CX
 	ADDQ         $0x40, AX
 	SUBQ         $0x10, DX
@@ -769,107 +459,100 @@ TEXT ·erfAVX2(SB), NOSPLIT, $0-24
 
 loop:
 	VMOVUPS      (CX), Y0
-	VANDPS       curveConstants<>+2176(SB), Y0, Y1
-	VMOVUPS      curveConstants<>+2048(SB), Y2
-	VFMADD213PS  curveConstants<>+1984(SB), Y1, Y2
-	VFMADD213PS  curveConstants<>+1920(SB), Y1, Y2
-	VFMADD213PS  curveConstants<>+1856(SB), Y1, Y2
-	VFMADD213PS  curveConstants<>+1792(SB), Y1, Y2
-	VFMADD213PS  curveConstants<>+1728(SB), Y1, Y2
-	VFMADD213PS  curveConstants<>+1664(SB), Y1, Y2
-	VFMSUB213PS  Y1, Y1, Y2
-	VMOVUPS      curveConstants<>+192(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      curveConstants<>+256(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMULPS       curveConstants<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS curveConstants<>+64(SB), Y3, Y2
-	VFNMADD231PS curveConstants<>+128(SB), Y3, Y2
-	VMOVUPS      curveConstants<>+640(SB), Y4
-	VFMADD213PS  curveConstants<>+576(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+512(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+448(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+384(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+320(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VFMADD213PS  Y2, Y5, Y4
-	VADDPS       curveConstants<>+704(SB), Y4, Y4
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y2
-	VPSUBD       Y2, Y3, Y3
-	VPADDD       curveConstants<>+2240(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y4, Y4
-	VPADDD       curveConstants<>+2240(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y4, Y4
-	VMOVUPS      curveConstants<>+704(SB), Y2
-	VSUBPS       Y4, Y2, Y3
-	VANDPS       curveConstants<>+2112(SB), Y0, Y2
-	VORPS        Y2, Y3, Y3
-	VMULPS       Y0, Y0, Y2
-	VMOVUPS      curveConstants<>+1600(SB), Y4
-	VFMADD213PS  curveConstants<>+1536(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+1472(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+1408(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+1344(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+1280(SB), Y2, Y4
-	VFMADD213PS  Y0, Y0, Y4
-	VCMPPS       $0x01, curveConstants<>+1216(SB), Y1, Y0
-	VBLENDVPS    Y0, Y4, Y3, Y3
-	VMOVUPS      Y3, (AX)
-	VMOVUPS      32(CX), Y0
-	VANDPS       curveConstants<>+2176(SB), Y0, Y1
-	VMOVUPS      curveConstants<>+2048(SB), Y2
-	VFMADD213PS  curveConstants<>+1984(SB), Y1, Y2
-	VFMADD213PS  curveConstants<>+1920(SB), Y1, Y2
-	VFMADD213PS  curveConstants<>+1856(SB), Y1, Y2
-	VFMADD213PS  curveConstants<>+1792(SB), Y1, Y2
-	VFMADD213PS  curveConstants<>+1728(SB), Y1, Y2
-	VFMADD213PS  curveConstants<>+1664(SB), Y1, Y2
-	VFMSUB213PS  Y1, Y1, Y2
-	VMOVUPS      curveConstants<>+192(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      curveConstants<>+256(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMULPS       curveConstants<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS curveConstants<>+64(SB), Y3, Y2
-	VFNMADD231PS curveConstants<>+128(SB), Y3, Y2
-	VMOVUPS      curveConstants<>+640(SB), Y4
-	VFMADD213PS  curveConstants<>+576(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+512(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+448(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+384(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+320(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VFMADD213PS  Y2, Y5, Y4
-	VADDPS       curveConstants<>+704(SB), Y4, Y4
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y2
-	VPSUBD       Y2, Y3, Y3
-	VPADDD       curveConstants<>+2240(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y4, Y4
-	VPADDD       curveConstants<>+2240(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y4, Y4
-	VMOVUPS      curveConstants<>+704(SB), Y2
-	VSUBPS       Y4, Y2, Y3
-	VANDPS       curveConstants<>+2112(SB), Y0, Y2
-	VORPS        Y2, Y3, Y3
-	VMULPS       Y0, Y0, Y2
-	VMOVUPS      curveConstants<>+1600(SB), Y4
-	VFMADD213PS  curveConstants<>+1536(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+1472(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+1408(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+1344(SB), Y2, Y4
-	VFMADD213PS  curveConstants<>+1280(SB), Y2, Y4
-	VFMADD213PS  Y0, Y0, Y4
-	VCMPPS       $0x01, curveConstants<>+1216(SB), Y1, Y0
-	VBLENDVPS    Y0, Y4, Y3, Y3
-	VMOVUPS      Y3, 32(AX)
+	VMOVUPS      32(CX), Y1
+	VANDPS       curveConstants<>+1056(SB), Y0, Y2
+	VANDPS       curveConstants<>+1056(SB), Y1, Y3
+	VBROADCASTSS curveConstants<>+1024(SB), Y5
+	VBROADCASTSS curveConstants<>+1024(SB), Y4
+	VFMADD213PS  curveConstants<>+992(SB), Y2, Y5
+	VFMADD213PS  curveConstants<>+992(SB), Y3, Y4
+	VFMADD213PS  curveConstants<>+960(SB), Y2, Y5
+	VFMADD213PS  curveConstants<>+960(SB), Y3, Y4
+	VFMADD213PS  curveConstants<>+928(SB), Y2, Y5
+	VFMADD213PS  curveConstants<>+928(SB), Y3, Y4
+	VFMADD213PS  curveConstants<>+896(SB), Y2, Y5
+	VFMADD213PS  curveConstants<>+896(SB), Y3, Y4
+	VFMADD213PS  curveConstants<>+864(SB), Y2, Y5
+	VFMADD213PS  curveConstants<>+864(SB), Y3, Y4
+	VFMADD213PS  curveConstants<>+832(SB), Y2, Y5
+	VFMADD213PS  curveConstants<>+832(SB), Y3, Y4
+	VFMSUB213PS  Y2, Y2, Y5
+	VFMSUB213PS  Y3, Y3, Y4
+	VBROADCASTSS curveConstants<>+320(SB), Y6
+	VMAXPS       Y5, Y6, Y5
+	VMAXPS       Y4, Y6, Y7
+	VBROADCASTSS curveConstants<>+352(SB), Y4
+	VMINPS       Y5, Y4, Y5
+	VMINPS       Y7, Y4, Y7
+	VMULPS       curveConstants<>+32(SB), Y5, Y8
+	VMULPS       curveConstants<>+32(SB), Y7, Y9
+	VROUNDPS     $0x08, Y8, Y8
+	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS curveConstants<>+256(SB), Y8, Y5
+	VFNMADD231PS curveConstants<>+256(SB), Y9, Y7
+	VFNMADD231PS curveConstants<>+288(SB), Y8, Y5
+	VFNMADD231PS curveConstants<>+288(SB), Y9, Y7
+	VBROADCASTSS curveConstants<>+192(SB), Y6
+	VBROADCASTSS curveConstants<>+192(SB), Y4
+	VFMADD213PS  curveConstants<>+160(SB), Y5, Y6
+	VFMADD213PS  curveConstants<>+160(SB), Y7, Y4
+	VFMADD213PS  curveConstants<>+128(SB), Y5, Y6
+	VFMADD213PS  curveConstants<>+128(SB), Y7, Y4
+	VFMADD213PS  curveConstants<>+96(SB), Y5, Y6
+	VFMADD213PS  curveConstants<>+96(SB), Y7, Y4
+	VFMADD213PS  curveConstants<>+64(SB), Y5, Y6
+	VFMADD213PS  curveConstants<>+64(SB), Y7, Y4
+	VFMADD213PS  curveConstants<>+0(SB), Y5, Y6
+	VFMADD213PS  curveConstants<>+0(SB), Y7, Y4
+	VFMADD213PS  curveConstants<>+0(SB), Y5, Y6
+	VFMADD213PS  curveConstants<>+0(SB), Y7, Y4
+	VCVTPS2DQ    Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y8, Y5
+	VPSRAD       $0x01, Y9, Y7
+	VPSUBD       Y5, Y8, Y8
+	VPSUBD       Y7, Y9, Y9
+	VPADDD       curveConstants<>+1088(SB), Y5, Y5
+	VPADDD       curveConstants<>+1088(SB), Y7, Y7
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y5, Y6, Y6
+	VMULPS       Y7, Y4, Y4
+	VPADDD       curveConstants<>+1088(SB), Y8, Y8
+	VPADDD       curveConstants<>+1088(SB), Y9, Y9
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y9, Y4, Y4
+	VBROADCASTSS curveConstants<>+0(SB), Y5
+	VSUBPS       Y6, Y5, Y6
+	VSUBPS       Y4, Y5, Y7
+	VANDPS       curveConstants<>+224(SB), Y0, Y4
+	VANDPS       curveConstants<>+224(SB), Y1, Y5
+	VORPS        Y4, Y6, Y6
+	VORPS        Y5, Y7, Y7
+	VMULPS       Y0, Y0, Y4
+	VMULPS       Y1, Y1, Y5
+	VBROADCASTSS curveConstants<>+800(SB), Y8
+	VBROADCASTSS curveConstants<>+800(SB), Y9
+	VFMADD213PS  curveConstants<>+768(SB), Y4, Y8
+	VFMADD213PS  curveConstants<>+768(SB), Y5, Y9
+	VFMADD213PS  curveConstants<>+736(SB), Y4, Y8
+	VFMADD213PS  curveConstants<>+736(SB), Y5, Y9
+	VFMADD213PS  curveConstants<>+704(SB), Y4, Y8
+	VFMADD213PS  curveConstants<>+704(SB), Y5, Y9
+	VFMADD213PS  curveConstants<>+672(SB), Y4, Y8
+	VFMADD213PS  curveConstants<>+672(SB), Y5, Y9
+	VFMADD213PS  curveConstants<>+640(SB), Y4, Y8
+	VFMADD213PS  curveConstants<>+640(SB), Y5, Y9
+	VFMADD213PS  Y0, Y0, Y8
+	VFMADD213PS  Y1, Y1, Y9
+	VCMPPS       $0x01, curveConstants<>+608(SB), Y2, Y0
+	VCMPPS       $0x01, curveConstants<>+608(SB), Y3, Y1
+	VBLENDVPS    Y0, Y8, Y6, Y6
+	VBLENDVPS    Y1, Y9, Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
 	ADDQ         $0x40, CX
 	ADDQ         $0x40, AX
 	SUBQ         $0x10, DX
@@ -886,68 +569,61 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-24
 
 loop:
 	VMOVUPS      (CX), Y0
-	VXORPS       curveConstants<>+2112(SB), Y0, Y0
-	VMOVUPS      curveConstants<>+192(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      curveConstants<>+256(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMULPS       curveConstants<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS curveConstants<>+64(SB), Y1, Y0
-	VFNMADD231PS curveConstants<>+128(SB), Y1, Y0
-	VMOVUPS      curveConstants<>+640(SB), Y2
-	VFMADD213PS  curveConstants<>+576(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+512(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+448(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+384(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+320(SB), Y0, Y2
-	VMULPS       Y0, Y0, Y3
-	VFMADD213PS  Y0, Y3, Y2
-	VADDPS       curveConstants<>+704(SB), Y2, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y0
-	VPSUBD       Y0, Y1, Y1
-	VPADDD       curveConstants<>+2240(SB), Y0, Y0
+	VMOVUPS      32(CX), Y1
+	VXORPS       curveConstants<>+224(SB), Y0, Y0
+	VXORPS       curveConstants<>+224(SB), Y1, Y1
+	VBROADCASTSS curveConstants<>+320(SB), Y2
+	VMAXPS       Y0, Y2, Y0
+	VMAXPS       Y1, Y2, Y1
+	VBROADCASTSS curveConstants<>+352(SB), Y2
+	VMINPS       Y0, Y2, Y0
+	VMINPS       Y1, Y2, Y1
+	VMULPS       curveConstants<>+32(SB), Y0, Y2
+	VMULPS       curveConstants<>+32(SB), Y1, Y3
+	VROUNDPS     $0x08, Y2, Y2
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS curveConstants<>+256(SB), Y2, Y0
+	VFNMADD231PS curveConstants<>+256(SB), Y3, Y1
+	VFNMADD231PS curveConstants<>+288(SB), Y2, Y0
+	VFNMADD231PS curveConstants<>+288(SB), Y3, Y1
+	VBROADCASTSS curveConstants<>+192(SB), Y4
+	VBROADCASTSS curveConstants<>+192(SB), Y5
+	VFMADD213PS  curveConstants<>+160(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+160(SB), Y1, Y5
+	VFMADD213PS  curveConstants<>+128(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+128(SB), Y1, Y5
+	VFMADD213PS  curveConstants<>+96(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+96(SB), Y1, Y5
+	VFMADD213PS  curveConstants<>+64(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+64(SB), Y1, Y5
+	VFMADD213PS  curveConstants<>+0(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+0(SB), Y1, Y5
+	VFMADD213PS  curveConstants<>+0(SB), Y0, Y4
+	VFMADD213PS  curveConstants<>+0(SB), Y1, Y5
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y2, Y0
+	VPSRAD       $0x01, Y3, Y1
+	VPSUBD       Y0, Y2, Y2
+	VPSUBD       Y1, Y3, Y3
+	VPADDD       curveConstants<>+1088(SB), Y0, Y0
+	VPADDD       curveConstants<>+1088(SB), Y1, Y1
 	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y2, Y2
-	VPADDD       curveConstants<>+2240(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y2, Y2
-	VADDPS       curveConstants<>+704(SB), Y2, Y2
-	VMOVUPS      curveConstants<>+704(SB), Y0
-	VDIVPS       Y2, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      32(CX), Y0
-	VXORPS       curveConstants<>+2112(SB), Y0, Y0
-	VMOVUPS      curveConstants<>+192(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      curveConstants<>+256(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMULPS       curveConstants<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS curveConstants<>+64(SB), Y1, Y0
-	VFNMADD231PS curveConstants<>+128(SB), Y1, Y0
-	VMOVUPS      curveConstants<>+640(SB), Y2
-	VFMADD213PS  curveConstants<>+576(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+512(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+448(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+384(SB), Y0, Y2
-	VFMADD213PS  curveConstants<>+320(SB), Y0, Y2
-	VMULPS       Y0, Y0, Y3
-	VFMADD213PS  Y0, Y3, Y2
-	VADDPS       curveConstants<>+704(SB), Y2, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y0
-	VPSUBD       Y0, Y1, Y1
-	VPADDD       curveConstants<>+2240(SB), Y0, Y0
-	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y2, Y2
-	VPADDD       curveConstants<>+2240(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y2, Y2
-	VADDPS       curveConstants<>+704(SB), Y2, Y2
-	VMOVUPS      curveConstants<>+704(SB), Y0
-	VDIVPS       Y2, Y0, Y0
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y1, Y5, Y5
+	VPADDD       curveConstants<>+1088(SB), Y2, Y2
+	VPADDD       curveConstants<>+1088(SB), Y3, Y3
+	VPSLLD       $0x17, Y2, Y2
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y2, Y4, Y4
+	VMULPS       Y3, Y5, Y5
+	VADDPS       curveConstants<>+0(SB), Y4, Y4
+	VADDPS       curveConstants<>+0(SB), Y5, Y5
+	VBROADCASTSS curveConstants<>+0(SB), Y0
+	VDIVPS       Y4, Y0, Y1
+	VDIVPS       Y5, Y0, Y0
+	VMOVUPS      Y1, (AX)
 	VMOVUPS      Y0, 32(AX)
 	ADDQ         $0x40, CX
 	ADDQ         $0x40, AX
@@ -967,65 +643,59 @@ TEXT ·expSubAVX2(SB), NOSPLIT, $0-28
 
 loop:
 	VMOVUPS      (AX), Y3
+	VMOVUPS      32(AX), Y4
 	VSUBPS       Y0, Y3, Y3
-	VMOVUPS      curveConstants<>+192(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      curveConstants<>+256(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMULPS       curveConstants<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VFNMADD231PS curveConstants<>+64(SB), Y4, Y3
-	VFNMADD231PS curveConstants<>+128(SB), Y4, Y3
-	VMOVUPS      curveConstants<>+640(SB), Y5
-	VFMADD213PS  curveConstants<>+576(SB), Y3, Y5
-	VFMADD213PS  curveConstants<>+512(SB), Y3, Y5
-	VFMADD213PS  curveConstants<>+448(SB), Y3, Y5
-	VFMADD213PS  curveConstants<>+384(SB), Y3, Y5
-	VFMADD213PS  curveConstants<>+320(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VFMADD213PS  Y3, Y6, Y5
-	VADDPS       curveConstants<>+704(SB), Y5, Y5
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y3
-	VPSUBD       Y3, Y4, Y4
-	VPADDD       curveConstants<>+2240(SB), Y3, Y3
+	VSUBPS       Y0, Y4, Y4
+	VBROADCASTSS curveConstants<>+320(SB), Y5
+	VMAXPS       Y3, Y5, Y3
+	VMAXPS       Y4, Y5, Y4
+	VBROADCASTSS curveConstants<>+352(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMINPS       Y4, Y5, Y4
+	VMULPS       curveConstants<>+32(SB), Y3, Y5
+	VMULPS       curveConstants<>+32(SB), Y4, Y6
+	VROUNDPS     $0x08, Y5, Y5
+	VROUNDPS     $0x08, Y6, Y6
+	VFNMADD231PS curveConstants<>+256(SB), Y5, Y3
+	VFNMADD231PS curveConstants<>+256(SB), Y6, Y4
+	VFNMADD231PS curveConstants<>+288(SB), Y5, Y3
+	VFNMADD231PS curveConstants<>+288(SB), Y6, Y4
+	VBROADCASTSS curveConstants<>+192(SB), Y7
+	VBROADCASTSS curveConstants<>+192(SB), Y8
+	VFMADD213PS  curveConstants<>+160(SB), Y3, Y7
+	VFMADD213PS  curveConstants<>+160(SB), Y4, Y8
+	VFMADD213PS  curveConstants<>+128(SB), Y3, Y7
+	VFMADD213PS  curveConstants<>+128(SB), Y4, Y8
+	VFMADD213PS  curveConstants<>+96(SB), Y3, Y7
+	VFMADD213PS  curveConstants<>+96(SB), Y4, Y8
+	VFMADD213PS  curveConstants<>+64(SB), Y3, Y7
+	VFMADD213PS  curveConstants<>+64(SB), Y4, Y8
+	VFMADD213PS  curveConstants<>+0(SB), Y3, Y7
+	VFMADD213PS  curveConstants<>+0(SB), Y4, Y8
+	VFMADD213PS  curveConstants<>+0(SB), Y3, Y7
+	VFMADD213PS  curveConstants<>+0(SB), Y4, Y8
+	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y5, Y3
+	VPSRAD       $0x01, Y6, Y4
+	VPSUBD       Y3, Y5, Y5
+	VPSUBD       Y4, Y6, Y6
+	VPADDD       curveConstants<>+1088(SB), Y3, Y3
+	VPADDD       curveConstants<>+1088(SB), Y4, Y4
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y5, Y5
-	VPADDD       curveConstants<>+2240(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y5, Y5
-	VADDPS       Y5, Y1, Y1
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      32(AX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMOVUPS      curveConstants<>+192(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      curveConstants<>+256(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMULPS       curveConstants<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VFNMADD231PS curveConstants<>+64(SB), Y4, Y3
-	VFNMADD231PS curveConstants<>+128(SB), Y4, Y3
-	VMOVUPS      curveConstants<>+640(SB), Y5
-	VFMADD213PS  curveConstants<>+576(SB), Y3, Y5
-	VFMADD213PS  curveConstants<>+512(SB), Y3, Y5
-	VFMADD213PS  curveConstants<>+448(SB), Y3, Y5
-	VFMADD213PS  curveConstants<>+384(SB), Y3, Y5
-	VFMADD213PS  curveConstants<>+320(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VFMADD213PS  Y3, Y6, Y5
-	VADDPS       curveConstants<>+704(SB), Y5, Y5
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y3
-	VPSUBD       Y3, Y4, Y4
-	VPADDD       curveConstants<>+2240(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y5, Y5
-	VPADDD       curveConstants<>+2240(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y5, Y5
-	VADDPS       Y5, Y2, Y2
-	VMOVUPS      Y5, 32(AX)
+	VMULPS       Y3, Y7, Y7
+	VMULPS       Y4, Y8, Y8
+	VPADDD       curveConstants<>+1088(SB), Y5, Y5
+	VPADDD       curveConstants<>+1088(SB), Y6, Y6
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y6, Y8, Y8
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y8, Y2, Y2
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y8, 32(AX)
 	ADDQ         $0x40, AX
 	SUBQ         $0x10, CX
 	JNZ          loop
@@ -1049,23 +719,30 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-24
 
 loop:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      curveConstants<>+192(SB), Z1
+	VBROADCASTSS curveConstants<>+320(SB), Z1
 	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      curveConstants<>+256(SB), Z1
+	VBROADCASTSS curveConstants<>+352(SB), Z1
 	VMINPS       Z0, Z1, Z0
-	VMULPS       curveConstants<>+0(SB), Z0, Z1
+	VBROADCASTSS curveConstants<>+32(SB), Z1
+	VMULPS       Z1, Z0, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS curveConstants<>+64(SB), Z1, Z0
-	VFNMADD231PS curveConstants<>+128(SB), Z1, Z0
-	VMOVUPS      curveConstants<>+640(SB), Z2
-	VFMADD213PS  curveConstants<>+576(SB), Z0, Z2
-	VFMADD213PS  curveConstants<>+512(SB), Z0, Z2
-	VFMADD213PS  curveConstants<>+448(SB), Z0, Z2
-	VFMADD213PS  curveConstants<>+384(SB), Z0, Z2
-	VFMADD213PS  curveConstants<>+320(SB), Z0, Z2
-	VMULPS       Z0, Z0, Z3
-	VFMADD213PS  Z0, Z3, Z2
-	VADDPS       curveConstants<>+704(SB), Z2, Z2
+	VBROADCASTSS curveConstants<>+256(SB), Z2
+	VFNMADD231PS Z2, Z1, Z0
+	VBROADCASTSS curveConstants<>+288(SB), Z2
+	VFNMADD231PS Z2, Z1, Z0
+	VBROADCASTSS curveConstants<>+192(SB), Z2
+	VBROADCASTSS curveConstants<>+160(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
+	VBROADCASTSS curveConstants<>+128(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
+	VBROADCASTSS curveConstants<>+96(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
+	VBROADCASTSS curveConstants<>+64(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
+	VBROADCASTSS curveConstants<>+0(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
+	VBROADCASTSS curveConstants<>+0(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
 	VSCALEFPS    Z1, Z2, Z2
 	VMOVUPS      Z2, (AX)
 	ADDQ         $0x40, CX
@@ -1084,42 +761,57 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
 
 loop:
 	VMOVUPS      (CX), Z0
-	VANDPS       curveConstants<>+2176(SB), Z0, Z1
+	VBROADCASTSS curveConstants<>+1056(SB), Z1
+	VANDPS       Z1, Z0, Z1
 	VADDPS       Z1, Z1, Z2
-	VMOVUPS      curveConstants<>+192(SB), Z3
+	VBROADCASTSS curveConstants<>+320(SB), Z3
 	VMAXPS       Z2, Z3, Z2
-	VMOVUPS      curveConstants<>+256(SB), Z3
+	VBROADCASTSS curveConstants<>+352(SB), Z3
 	VMINPS       Z2, Z3, Z2
-	VMULPS       curveConstants<>+0(SB), Z2, Z3
+	VBROADCASTSS curveConstants<>+32(SB), Z3
+	VMULPS       Z3, Z2, Z3
 	VRNDSCALEPS  $0x08, Z3, Z3
-	VFNMADD231PS curveConstants<>+64(SB), Z3, Z2
-	VFNMADD231PS curveConstants<>+128(SB), Z3, Z2
-	VMOVUPS      curveConstants<>+640(SB), Z4
-	VFMADD213PS  curveConstants<>+576(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+512(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+448(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+384(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+320(SB), Z2, Z4
-	VMULPS       Z2, Z2, Z5
-	VFMADD213PS  Z2, Z5, Z4
-	VADDPS       curveConstants<>+704(SB), Z4, Z4
+	VBROADCASTSS curveConstants<>+256(SB), Z4
+	VFNMADD231PS Z4, Z3, Z2
+	VBROADCASTSS curveConstants<>+288(SB), Z4
+	VFNMADD231PS Z4, Z3, Z2
+	VBROADCASTSS curveConstants<>+192(SB), Z4
+	VBROADCASTSS curveConstants<>+160(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+128(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+96(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+64(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+0(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+0(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
 	VSCALEFPS    Z3, Z4, Z4
-	VADDPS       curveConstants<>+704(SB), Z4, Z4
-	VMOVUPS      curveConstants<>+768(SB), Z2
+	VBROADCASTSS curveConstants<>+0(SB), Z2
+	VADDPS       Z2, Z4, Z4
+	VBROADCASTSS curveConstants<>+384(SB), Z2
 	VDIVPS       Z4, Z2, Z2
-	VMOVUPS      curveConstants<>+704(SB), Z3
+	VBROADCASTSS curveConstants<>+0(SB), Z3
 	VSUBPS       Z2, Z3, Z4
-	VANDPS       curveConstants<>+2112(SB), Z0, Z2
+	VBROADCASTSS curveConstants<>+224(SB), Z2
+	VANDPS       Z2, Z0, Z2
 	VORPS        Z2, Z4, Z4
 	VMULPS       Z0, Z0, Z2
-	VMOVUPS      curveConstants<>+1152(SB), Z3
-	VFMADD213PS  curveConstants<>+1088(SB), Z2, Z3
-	VFMADD213PS  curveConstants<>+1024(SB), Z2, Z3
-	VFMADD213PS  curveConstants<>+960(SB), Z2, Z3
-	VFMADD213PS  curveConstants<>+896(SB), Z2, Z3
+	VBROADCASTSS curveConstants<>+576(SB), Z3
+	VBROADCASTSS curveConstants<>+544(SB), Z5
+	VFMADD213PS  Z5, Z2, Z3
+	VBROADCASTSS curveConstants<>+512(SB), Z5
+	VFMADD213PS  Z5, Z2, Z3
+	VBROADCASTSS curveConstants<>+480(SB), Z5
+	VFMADD213PS  Z5, Z2, Z3
+	VBROADCASTSS curveConstants<>+448(SB), Z5
+	VFMADD213PS  Z5, Z2, Z3
 	VMULPS       Z2, Z3, Z3
 	VFMADD213PS  Z0, Z0, Z3
-	VCMPPS       $0x01, curveConstants<>+832(SB), Z1, K1
+	VBROADCASTSS curveConstants<>+416(SB), Z0
+	VCMPPS       $0x01, Z0, Z1, K1
 	VMOVAPS      Z3, K1, Z4
 	VMOVUPS      Z4, (AX)
 	ADDQ         $0x40, CX
@@ -1138,46 +830,67 @@ TEXT ·erfAVX512(SB), NOSPLIT, $0-24
 
 loop:
 	VMOVUPS      (CX), Z0
-	VANDPS       curveConstants<>+2176(SB), Z0, Z1
-	VMOVUPS      curveConstants<>+2048(SB), Z2
-	VFMADD213PS  curveConstants<>+1984(SB), Z1, Z2
-	VFMADD213PS  curveConstants<>+1920(SB), Z1, Z2
-	VFMADD213PS  curveConstants<>+1856(SB), Z1, Z2
-	VFMADD213PS  curveConstants<>+1792(SB), Z1, Z2
-	VFMADD213PS  curveConstants<>+1728(SB), Z1, Z2
-	VFMADD213PS  curveConstants<>+1664(SB), Z1, Z2
+	VBROADCASTSS curveConstants<>+1056(SB), Z1
+	VANDPS       Z1, Z0, Z1
+	VBROADCASTSS curveConstants<>+1024(SB), Z2
+	VBROADCASTSS curveConstants<>+992(SB), Z3
+	VFMADD213PS  Z3, Z1, Z2
+	VBROADCASTSS curveConstants<>+960(SB), Z3
+	VFMADD213PS  Z3, Z1, Z2
+	VBROADCASTSS curveConstants<>+928(SB), Z3
+	VFMADD213PS  Z3, Z1, Z2
+	VBROADCASTSS curveConstants<>+896(SB), Z3
+	VFMADD213PS  Z3, Z1, Z2
+	VBROADCASTSS curveConstants<>+864(SB), Z3
+	VFMADD213PS  Z3, Z1, Z2
+	VBROADCASTSS curveConstants<>+832(SB), Z3
+	VFMADD213PS  Z3, Z1, Z2
 	VFMSUB213PS  Z1, Z1, Z2
-	VMOVUPS      curveConstants<>+192(SB), Z3
+	VBROADCASTSS curveConstants<>+320(SB), Z3
 	VMAXPS       Z2, Z3, Z2
-	VMOVUPS      curveConstants<>+256(SB), Z3
+	VBROADCASTSS curveConstants<>+352(SB), Z3
 	VMINPS       Z2, Z3, Z2
-	VMULPS       curveConstants<>+0(SB), Z2, Z3
+	VBROADCASTSS curveConstants<>+32(SB), Z3
+	VMULPS       Z3, Z2, Z3
 	VRNDSCALEPS  $0x08, Z3, Z3
-	VFNMADD231PS curveConstants<>+64(SB), Z3, Z2
-	VFNMADD231PS curveConstants<>+128(SB), Z3, Z2
-	VMOVUPS      curveConstants<>+640(SB), Z4
-	VFMADD213PS  curveConstants<>+576(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+512(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+448(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+384(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+320(SB), Z2, Z4
-	VMULPS       Z2, Z2, Z5
-	VFMADD213PS  Z2, Z5, Z4
-	VADDPS       curveConstants<>+704(SB), Z4, Z4
+	VBROADCASTSS curveConstants<>+256(SB), Z4
+	VFNMADD231PS Z4, Z3, Z2
+	VBROADCASTSS curveConstants<>+288(SB), Z4
+	VFNMADD231PS Z4, Z3, Z2
+	VBROADCASTSS curveConstants<>+192(SB), Z4
+	VBROADCASTSS curveConstants<>+160(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+128(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+96(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+64(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+0(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+0(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
 	VSCALEFPS    Z3, Z4, Z4
-	VMOVUPS      curveConstants<>+704(SB), Z2
+	VBROADCASTSS curveConstants<>+0(SB), Z2
 	VSUBPS       Z4, Z2, Z3
-	VANDPS       curveConstants<>+2112(SB), Z0, Z2
+	VBROADCASTSS curveConstants<>+224(SB), Z2
+	VANDPS       Z2, Z0, Z2
 	VORPS        Z2, Z3, Z3
 	VMULPS       Z0, Z0, Z2
-	VMOVUPS      curveConstants<>+1600(SB), Z4
-	VFMADD213PS  curveConstants<>+1536(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+1472(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+1408(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+1344(SB), Z2, Z4
-	VFMADD213PS  curveConstants<>+1280(SB), Z2, Z4
+	VBROADCASTSS curveConstants<>+800(SB), Z4
+	VBROADCASTSS curveConstants<>+768(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+736(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+704(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+672(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VBROADCASTSS curveConstants<>+640(SB), Z5
+	VFMADD213PS  Z5, Z2, Z4
 	VFMADD213PS  Z0, Z0, Z4
-	VCMPPS       $0x01, curveConstants<>+1216(SB), Z1, K1
+	VBROADCASTSS curveConstants<>+608(SB), Z0
+	VCMPPS       $0x01, Z0, Z1, K1
 	VMOVAPS      Z4, K1, Z3
 	VMOVUPS      Z3, (AX)
 	ADDQ         $0x40, CX
@@ -1196,27 +909,36 @@ TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-24
 
 loop:
 	VMOVUPS      (CX), Z0
-	VXORPS       curveConstants<>+2112(SB), Z0, Z0
-	VMOVUPS      curveConstants<>+192(SB), Z1
+	VBROADCASTSS curveConstants<>+224(SB), Z1
+	VXORPS       Z1, Z0, Z0
+	VBROADCASTSS curveConstants<>+320(SB), Z1
 	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      curveConstants<>+256(SB), Z1
+	VBROADCASTSS curveConstants<>+352(SB), Z1
 	VMINPS       Z0, Z1, Z0
-	VMULPS       curveConstants<>+0(SB), Z0, Z1
+	VBROADCASTSS curveConstants<>+32(SB), Z1
+	VMULPS       Z1, Z0, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS curveConstants<>+64(SB), Z1, Z0
-	VFNMADD231PS curveConstants<>+128(SB), Z1, Z0
-	VMOVUPS      curveConstants<>+640(SB), Z2
-	VFMADD213PS  curveConstants<>+576(SB), Z0, Z2
-	VFMADD213PS  curveConstants<>+512(SB), Z0, Z2
-	VFMADD213PS  curveConstants<>+448(SB), Z0, Z2
-	VFMADD213PS  curveConstants<>+384(SB), Z0, Z2
-	VFMADD213PS  curveConstants<>+320(SB), Z0, Z2
-	VMULPS       Z0, Z0, Z3
-	VFMADD213PS  Z0, Z3, Z2
-	VADDPS       curveConstants<>+704(SB), Z2, Z2
+	VBROADCASTSS curveConstants<>+256(SB), Z2
+	VFNMADD231PS Z2, Z1, Z0
+	VBROADCASTSS curveConstants<>+288(SB), Z2
+	VFNMADD231PS Z2, Z1, Z0
+	VBROADCASTSS curveConstants<>+192(SB), Z2
+	VBROADCASTSS curveConstants<>+160(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
+	VBROADCASTSS curveConstants<>+128(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
+	VBROADCASTSS curveConstants<>+96(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
+	VBROADCASTSS curveConstants<>+64(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
+	VBROADCASTSS curveConstants<>+0(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
+	VBROADCASTSS curveConstants<>+0(SB), Z3
+	VFMADD213PS  Z3, Z0, Z2
 	VSCALEFPS    Z1, Z2, Z2
-	VADDPS       curveConstants<>+704(SB), Z2, Z2
-	VMOVUPS      curveConstants<>+704(SB), Z0
+	VBROADCASTSS curveConstants<>+0(SB), Z0
+	VADDPS       Z0, Z2, Z2
+	VBROADCASTSS curveConstants<>+0(SB), Z0
 	VDIVPS       Z2, Z0, Z0
 	VMOVUPS      Z0, (AX)
 	ADDQ         $0x40, CX
@@ -1237,23 +959,30 @@ TEXT ·expSubAVX512(SB), NOSPLIT, $0-28
 loop:
 	VMOVUPS       (AX), Z2
 	VSUBPS        Z0, Z2, Z2
-	VMOVUPS       curveConstants<>+192(SB), Z3
+	VBROADCASTSS  curveConstants<>+320(SB), Z3
 	VMAXPS        Z2, Z3, Z2
-	VMOVUPS       curveConstants<>+256(SB), Z3
+	VBROADCASTSS  curveConstants<>+352(SB), Z3
 	VMINPS        Z2, Z3, Z2
-	VMULPS        curveConstants<>+0(SB), Z2, Z3
+	VBROADCASTSS  curveConstants<>+32(SB), Z3
+	VMULPS        Z3, Z2, Z3
 	VRNDSCALEPS   $0x08, Z3, Z3
-	VFNMADD231PS  curveConstants<>+64(SB), Z3, Z2
-	VFNMADD231PS  curveConstants<>+128(SB), Z3, Z2
-	VMOVUPS       curveConstants<>+640(SB), Z4
-	VFMADD213PS   curveConstants<>+576(SB), Z2, Z4
-	VFMADD213PS   curveConstants<>+512(SB), Z2, Z4
-	VFMADD213PS   curveConstants<>+448(SB), Z2, Z4
-	VFMADD213PS   curveConstants<>+384(SB), Z2, Z4
-	VFMADD213PS   curveConstants<>+320(SB), Z2, Z4
-	VMULPS        Z2, Z2, Z5
-	VFMADD213PS   Z2, Z5, Z4
-	VADDPS        curveConstants<>+704(SB), Z4, Z4
+	VBROADCASTSS  curveConstants<>+256(SB), Z4
+	VFNMADD231PS  Z4, Z3, Z2
+	VBROADCASTSS  curveConstants<>+288(SB), Z4
+	VFNMADD231PS  Z4, Z3, Z2
+	VBROADCASTSS  curveConstants<>+192(SB), Z4
+	VBROADCASTSS  curveConstants<>+160(SB), Z5
+	VFMADD213PS   Z5, Z2, Z4
+	VBROADCASTSS  curveConstants<>+128(SB), Z5
+	VFMADD213PS   Z5, Z2, Z4
+	VBROADCASTSS  curveConstants<>+96(SB), Z5
+	VFMADD213PS   Z5, Z2, Z4
+	VBROADCASTSS  curveConstants<>+64(SB), Z5
+	VFMADD213PS   Z5, Z2, Z4
+	VBROADCASTSS  curveConstants<>+0(SB), Z5
+	VFMADD213PS   Z5, Z2, Z4
+	VBROADCASTSS  curveConstants<>+0(SB), Z5
+	VFMADD213PS   Z5, Z2, Z4
 	VSCALEFPS     Z3, Z4, Z4
 	VADDPS        Z4, Z1, Z1
 	VMOVUPS       Z4, (AX)

@@ -4,15 +4,7 @@ import "fmt"
 
 // neonCurves writes exp and the functions made of it, by the formulas of curveGen.
 func neonCurves(f *neonFile) {
-	g := &neonCurve{neonFile: f, at: map[string]int{}}
-	f.asm.WriteString("\n")
-	for i, c := range curveConstants() {
-		g.at[c.name] = 16 * i
-		for lane := range 4 {
-			fmt.Fprintf(&f.asm, "DATA curveConstants<>+%d(SB)/4, $%#08x\n", 16*i+4*lane, c.bits)
-		}
-	}
-	fmt.Fprintf(&f.asm, "GLOBL curveConstants<>(SB), RODATA|NOPTR, $%d\n", 16*len(g.at))
+	g := newNeonCurve(f, curveConstants())
 	g.elementwise("exp", g.exp)
 	g.elementwise("tanh", g.tanh)
 	g.elementwise("erf", g.erf)
@@ -20,11 +12,29 @@ func neonCurves(f *neonFile) {
 	g.expSub()
 }
 
+// quartet is the four V registers, of four neighbouring elements each, that every formula works on side by side, because each operation on
+// one of them waits for the one before.
+type quartet [4]int
+
 // neonCurve emits the functions. It keeps account of the V registers in use.
 type neonCurve struct {
 	*neonFile
 	at   map[string]int // of each constant in the table
 	used [32]bool
+}
+
+// newNeonCurve writes a file's table of constants.
+func newNeonCurve(f *neonFile, list []constant) *neonCurve {
+	g := &neonCurve{neonFile: f, at: map[string]int{}}
+	f.asm.WriteString("\n")
+	for i, c := range list {
+		g.at[c.name] = 16 * i
+		for lane := range 4 {
+			fmt.Fprintf(&f.asm, "DATA curveConstants<>+%d(SB)/4, $%#08x\n", 16*i+4*lane, c.bits)
+		}
+	}
+	fmt.Fprintf(&f.asm, "GLOBL curveConstants<>(SB), RODATA|NOPTR, $%d\n", 16*len(g.at))
+	return g
 }
 
 const curveTable = 9 // R register that points to the constants
@@ -39,9 +49,18 @@ func (g *neonCurve) vec() int {
 	panic("out of vector registers")
 }
 
-func (g *neonCurve) release(vs ...int) {
-	for _, v := range vs {
-		g.used[v] = false
+func (g *neonCurve) vecs() (q quartet) {
+	for i := range q {
+		q[i] = g.vec()
+	}
+	return q
+}
+
+func (g *neonCurve) release(lists ...quartet) {
+	for _, q := range lists {
+		for _, v := range q {
+			g.used[v] = false
+		}
 	}
 }
 
@@ -56,176 +75,242 @@ func (g *neonCurve) k(name string) int {
 	return v
 }
 
-// with applies d = d op constant.
-func (g *neonCurve) with(name, constant string, d int) {
-	c := g.k(constant)
-	g.op3(name, c, d, d)
-	g.release(c)
-}
-
-// bits applies an operation on bits, or on integers, of d and a constant.
-func (g *neonCurve) bits(name, constant string, n, d int) {
-	c := g.k(constant)
-	arrangement := "B16"
-	if name == "VADD" {
-		arrangement = "S4"
+// fill returns a constant in new registers.
+func (g *neonCurve) fill(name string) (q quartet) {
+	for i := range q {
+		q[i] = g.k(name)
 	}
-	g.emit("%[1]s V%[3]d.%[2]s, V%[4]d.%[2]s, V%[5]d.%[2]s", name, arrangement, c, n, d)
-	g.release(c)
+	return q
 }
 
-func (g *neonCurve) copy(n, d int) { g.emit("VMOV V%d.B16, V%d.B16", n, d) }
+// op applies d = n op m to all registers.
+func (g *neonCurve) op(name string, m, n, d quartet) {
+	for i := range d {
+		g.op3(name, m[i], n[i], d[i])
+	}
+}
+
+// single applies d = op n.
+func (g *neonCurve) single(name string, n, d quartet) {
+	for i := range d {
+		g.op2(name, n[i], d[i])
+	}
+}
+
+// plain applies an instruction that Go's assembler knows, with registers in the given arrangement.
+func (g *neonCurve) plain(instruction, arrangement string, m, n, d quartet) {
+	for i := range d {
+		g.emit("%[1]s V%[3]d.%[2]s, V%[4]d.%[2]s, V%[5]d.%[2]s", instruction, arrangement, m[i], n[i], d[i])
+	}
+}
+
+// add and subtract compute d += n*m and d -= n*m.
+func (g *neonCurve) add(m, n, d quartet)      { g.plain("VFMLA", "S4", m, n, d) }
+func (g *neonCurve) subtract(m, n, d quartet) { g.plain("VFMLS", "S4", m, n, d) }
+
+// same calls f with the named constant in all places.
+func (g *neonCurve) same(name string, f func(c quartet)) {
+	c := g.k(name)
+	f(quartet{c, c, c, c})
+	g.used[c] = false
+}
+
+// with applies d = d op constant.
+func (g *neonCurve) with(name, constant string, d quartet) {
+	g.same(constant, func(c quartet) { g.op(name, c, d, d) })
+}
+
+// bits applies an operation on bits of n and a constant.
+func (g *neonCurve) bits(name, constant string, n, d quartet) {
+	g.same(constant, func(c quartet) { g.plain(name, "B16", c, n, d) })
+}
+
+func (g *neonCurve) copy(n quartet) (d quartet) {
+	for i := range d {
+		d[i] = g.vec()
+		g.emit("VMOV V%d.B16, V%d.B16", n[i], d[i])
+	}
+	return d
+}
+
+func (g *neonCurve) shiftLeft(by int, v quartet) {
+	for _, v := range v {
+		g.emit("VSHL $%d, V%d.S4, V%d.S4", by, v, v)
+	}
+}
 
 // horner returns the polynomial in x with the named coefficients, highest first.
-func (g *neonCurve) horner(x int, names ...string) int {
-	p := g.k(names[0])
+func (g *neonCurve) horner(x quartet, names ...string) quartet {
+	p := g.fill(names[0])
 	for _, n := range names[1:] {
-		q := g.k(n)
-		g.fmla(x, p, q)
-		g.release(p)
-		p = q
+		g.same(n, func(c quartet) {
+			for i := range p {
+				q := g.vec()
+				g.emit("VMOV V%d.B16, V%d.B16", c[i], q)
+				g.fmla(x[i], p[i], q)
+				g.used[p[i]] = false
+				p[i] = q
+			}
+		})
 	}
 	return p
 }
 
+// fetch loads 16 elements.
+func (g *neonCurve) fetch(pointer int) (q quartet) {
+	q = g.vecs()
+	for i := 0; i < len(q); i += 2 {
+		g.emit("FLDPQ %d(R%d), (F%d, F%d)", 16*i, pointer, q[i], q[i+1])
+	}
+	return q
+}
+
+// store writes 16 elements.
+func (g *neonCurve) store(q quartet, pointer int) {
+	for i := 0; i < len(q); i += 2 {
+		g.emit("FSTPQ (F%d, F%d), %d(R%d)", q[i], q[i+1], 16*i, pointer)
+	}
+}
+
+// advance moves pointers on by 16 elements.
+func (g *neonCurve) advance(pointers ...int) {
+	for _, p := range pointers {
+		g.emit("ADD $64, R%d, R%d", p, p)
+	}
+}
+
 // elementwise emits func(dst, src *float32, n int) for a curve, which leaves its argument alone.
-func (g *neonCurve) elementwise(name string, curve func(x int) int) {
+func (g *neonCurve) elementwise(name string, curve func(x quartet) quartet) {
 	args := g.function(name+"NEON", "dst *float32, src *float32, n int", false, fmt.Sprintf("applies %s to n elements, a multiple of %d.", name, step))
 	g.load(args, 0, "dst", "src", "n")
 	g.emit("MOVD $curveConstants<>(SB), R%d", curveTable)
-	g.label("loop")
-	x := g.vec()
-	g.emit("FMOVQ.P 16(R1), F%d", x)
-	y := curve(x)
-	g.emit("FMOVQ.P F%d, 16(R0)", y)
-	g.release(x, y)
-	g.emit("SUBS $4, R2, R2")
-	g.emit("BNE loop")
+	g.steps(2, func() {
+		x := g.fetch(1)
+		y := curve(x)
+		g.store(y, 0)
+		g.advance(0, 1)
+		g.release(x, y)
+	})
 	g.emit("RET")
 }
 
 // exp returns e^x: with n = round(x/ln 2) and r = x - n ln 2 it is 2^n e^r. Clamping keeps n small; FMAX and FMIN hand on NaN.
-func (g *neonCurve) exp(x int) int {
-	r, n := g.vec(), g.vec()
-	g.copy(x, r)
-	g.with("FMAX", "expLow", r)
+func (g *neonCurve) exp(x quartet) quartet {
+	r, n := g.vecs(), g.vecs()
+	g.same("expLow", func(c quartet) { g.op("FMAX", c, x, r) })
 	g.with("FMIN", "expHigh", r)
-	g.copy(r, n)
-	g.with("FMUL", "log2e", n)
-	g.op2("FRINTN", n, n)
+	g.same("log2e", func(c quartet) { g.op("FMUL", c, r, n) })
+	g.single("FRINTN", n, n)
 	for _, part := range []string{"ln2hi", "ln2lo"} {
-		c := g.k(part)
-		g.emit("VFMLS V%d.S4, V%d.S4, V%d.S4", c, n, r)
-		g.release(c)
+		g.same(part, func(c quartet) { g.subtract(c, n, r) })
 	}
-	p := g.horner(r, "c7", "c6", "c5", "c4", "c3", "c2")
-	square := g.vec()
-	g.op3("FMUL", r, r, square)
-	g.fmla(square, p, r) // e^r - 1
-	g.release(p, square)
-	g.with("FADD", "one", r)
-	g.scale(r, n)
+	p := g.series(r)
+	g.release(r)
+	g.scale(p, n)
 	g.release(n)
-	return r
+	return p
+}
+
+// series returns e^r for |r| <= ln(2)/2.
+func (g *neonCurve) series(r quartet) quartet {
+	return g.horner(r, "s6", "s5", "s4", "s3", "s2", "one", "one")
 }
 
 // scale multiplies p by 2^n in two steps, so that results outside the normal range come out right.
-func (g *neonCurve) scale(p, n int) {
-	half := g.vec()
-	g.op2("FCVTNS", n, n)
-	g.op2("SSHR1", n, half)
-	g.emit("VSUB V%d.S4, V%d.S4, V%d.S4", half, n, n)
-	for _, e := range []int{half, n} {
-		g.bits("VADD", "bias", e, e)
-		g.emit("VSHL $23, V%d.S4, V%d.S4", e, e)
-		g.op3("FMUL", e, p, p)
+func (g *neonCurve) scale(p, n quartet) {
+	half := g.vecs()
+	g.single("FCVTNS", n, n)
+	g.single("SSHR1", n, half)
+	g.plain("VSUB", "S4", half, n, n)
+	for _, e := range []quartet{half, n} {
+		g.same("bias", func(c quartet) { g.plain("VADD", "S4", c, e, e) })
+		g.shiftLeft(23, e)
+		g.op("FMUL", e, p, p)
 	}
 	g.release(half)
 }
 
 // below returns small where t is below the named limit and large elsewhere.
-func (g *neonCurve) below(limit string, t, small, large int) int {
-	mask := g.k(limit)
-	g.op3("FCMGT", t, mask, mask)
-	g.emit("VBIT V%d.B16, V%d.B16, V%d.B16", mask, small, large)
+func (g *neonCurve) below(limit string, t, small, large quartet) quartet {
+	mask := g.fill(limit)
+	g.op("FCMGT", t, mask, mask)
+	g.plain("VBIT", "B16", mask, small, large)
 	g.release(mask, t, small)
 	return large
 }
 
-func (g *neonCurve) abs(x int) int {
-	t := g.vec()
-	g.op2("FABS", x, t)
+func (g *neonCurve) abs(x quartet) quartet {
+	t := g.vecs()
+	g.single("FABS", x, t)
 	return t
 }
 
 // withSign gives y, which is not negative, the sign of x.
-func (g *neonCurve) withSign(y, x int) {
-	s := g.vec()
+func (g *neonCurve) withSign(y, x quartet) {
+	s := g.vecs()
 	g.bits("VAND", "sign", x, s)
-	g.emit("VORR V%d.B16, V%d.B16, V%d.B16", s, y, y)
+	g.plain("VORR", "B16", s, y, y)
 	g.release(s)
 }
 
-// from returns the named constant minus y, which it replaces.
-func (g *neonCurve) from(constant string, y int) int {
-	c := g.k(constant)
-	g.op3("FSUB", y, c, c)
-	g.release(y)
-	return c
+// from replaces y by the named constant minus y, into by the constant divided by y.
+func (g *neonCurve) from(constant string, y quartet) {
+	g.same(constant, func(c quartet) { g.op("FSUB", y, c, y) })
 }
 
-// into returns the named constant divided by y, which it replaces.
-func (g *neonCurve) into(constant string, y int) int {
-	c := g.k(constant)
-	g.op3("FDIV", y, c, c)
-	g.release(y)
-	return c
+func (g *neonCurve) into(constant string, y quartet) {
+	g.same(constant, func(c quartet) { g.op("FDIV", y, c, y) })
 }
 
 // tanh is x + x³ P(x²) near 0 and 1 - 2/(e^2x + 1) elsewhere.
-func (g *neonCurve) tanh(x int) int {
-	t, d := g.abs(x), g.vec()
-	g.op3("FADD", t, t, d)
-	e := g.exp(d)
+func (g *neonCurve) tanh(x quartet) quartet {
+	t, d := g.abs(x), g.vecs()
+	g.op("FADD", t, t, d)
+	large := g.exp(d)
 	g.release(d)
-	g.with("FADD", "one", e)
-	large := g.from("one", g.into("two", e))
+	g.with("FADD", "one", large)
+	g.into("two", large)
+	g.from("one", large)
 	g.withSign(large, x)
-	s := g.vec()
-	g.op3("FMUL", x, x, s)
-	p, small := g.horner(s, "t4", "t3", "t2", "t1", "t0"), g.vec()
-	g.op3("FMUL", s, p, p)
-	g.copy(x, small)
-	g.fmla(x, p, small)
-	g.release(s, p)
+	s := g.vecs()
+	g.op("FMUL", x, x, s)
+	p := g.horner(s, "t4", "t3", "t2", "t1", "t0")
+	g.op("FMUL", s, p, p)
+	g.release(s)
+	small := g.copy(x)
+	g.add(x, p, small)
+	g.release(p)
 	return g.below("tanhLimit", t, small, large)
 }
 
-func (g *neonCurve) erf(x int) int {
-	t, exponent := g.abs(x), g.vec()
+func (g *neonCurve) erf(x quartet) quartet {
+	t, exponent := g.abs(x), g.vecs()
 	p := g.horner(t, "l6", "l5", "l4", "l3", "l2", "l1", "l0")
-	g.op2("FNEG", t, exponent)
-	g.fmla(t, p, exponent)
+	g.single("FNEG", t, exponent)
+	g.add(t, p, exponent)
 	g.release(p)
-	large := g.from("one", g.exp(exponent))
+	large := g.exp(exponent)
 	g.release(exponent)
+	g.from("one", large)
 	g.withSign(large, x)
-	s := g.vec()
-	g.op3("FMUL", x, x, s)
-	p, small := g.horner(s, "e5", "e4", "e3", "e2", "e1", "e0"), g.vec()
-	g.copy(x, small)
-	g.fmla(x, p, small)
-	g.release(s, p)
+	s := g.vecs()
+	g.op("FMUL", x, x, s)
+	p = g.horner(s, "e5", "e4", "e3", "e2", "e1", "e0")
+	g.release(s)
+	small := g.copy(x)
+	g.add(x, p, small)
+	g.release(p)
 	return g.below("erfLimit", t, small, large)
 }
 
-func (g *neonCurve) sigmoid(x int) int {
-	n := g.vec()
-	g.op2("FNEG", x, n)
+func (g *neonCurve) sigmoid(x quartet) quartet {
+	n := g.vecs()
+	g.single("FNEG", x, n)
 	e := g.exp(n)
 	g.release(n)
 	g.with("FADD", "one", e)
-	return g.into("one", e)
+	g.into("one", e)
+	return e
 }
 
 // expSub emits x = e^(x-shift) with the sum of the results.
@@ -233,32 +318,24 @@ func (g *neonCurve) expSub() {
 	args := g.function("expSubNEON", "x *float32, shift float32, n int", true, "computes x = e^(x-shift) and returns the sum.")
 	g.load(args, 0, "x", "n")
 	g.emit("MOVD $curveConstants<>(SB), R%d", curveTable)
-	shift := g.vec()
+	shift, sums := g.vec(), g.vecs()
 	g.emit("FMOVS %s, F%d", args["shift"], shift)
 	g.emit("VDUP V%d.S[0], V%d.S4", shift, shift)
-	var sums [step / 4]int
-	for i := range sums {
-		sums[i] = g.vec()
-	}
 	g.zero(sums[:]...)
-	g.label("loop")
-	for _, sum := range sums {
-		x := g.vec()
-		g.emit("FMOVQ (R0), F%d", x)
-		g.op3("FSUB", shift, x, x)
+	g.steps(1, func() {
+		x := g.fetch(0)
+		g.op("FSUB", quartet{shift, shift, shift, shift}, x, x)
 		e := g.exp(x)
-		g.op3("FADD", e, sum, sum)
-		g.emit("FMOVQ.P F%d, 16(R0)", e)
+		g.op("FADD", e, sums, sums)
+		g.store(e, 0)
+		g.advance(0)
 		g.release(x, e)
-	}
-	g.emit("SUBS $%d, R1, R1", step)
-	g.emit("BNE loop")
+	})
 	g.op3("FADD", sums[1], sums[0], sums[0])
 	g.op3("FADD", sums[3], sums[2], sums[2])
 	g.op3("FADD", sums[2], sums[0], sums[0])
 	g.horizontalSum(sums[0])
 	g.emit("FMOVS F%d, %s", sums[0], args["ret"])
-	g.release(sums[:]...)
-	g.release(shift)
+	g.release(sums, quartet{shift, shift, shift, shift})
 	g.emit("RET")
 }
