@@ -1,10 +1,6 @@
 package kernel
 
-import (
-	"fmt"
-
-	"github.com/geotune/geotune/graph/kernel/cpu"
-)
+import "github.com/geotune/geotune/graph/kernel/cpu"
 
 // GELU is the Gaussian error linear unit x·Φ(x) (Hendrycks and Gimpel, 2016), with Tanh in its approximation
 // x/2·(1 + tanh(√(2/π)(x + 0.044715x³))), which Hugging Face calls gelu_new and gelu_pytorch_tanh. Input: x of any shape.
@@ -17,6 +13,36 @@ type SiLU struct{}
 
 // ReLU is max(x, 0), with gradient 0 at 0. Input: x of any shape.
 type ReLU struct{}
+
+// curve is a function of one variable that is applied to each element.
+type curve struct {
+	name     string
+	value    func(y, x []float32)      // y = f(x); y may be x
+	gradient func(dx, dy, x []float32) // dx = dy·f'(x); dx may be dy or x
+}
+
+var (
+	geluCurve     = curve{"gelu", cpu.GELU.Apply, cpu.GELU.Gradient}
+	geluTanhCurve = curve{"gelu_tanh", cpu.GELUTanh.Apply, cpu.GELUTanh.Gradient}
+	siluCurve     = curve{"silu", cpu.SiLU.Apply, cpu.SiLU.Gradient}
+	reluCurve     = curve{"relu", relu, reluGradient}
+)
+
+func relu(y, x []float32) {
+	for i, v := range x {
+		y[i] = max(v, 0)
+	}
+}
+
+func reluGradient(dx, dy, x []float32) {
+	for i, v := range x {
+		if v > 0 {
+			dx[i] = dy[i]
+		} else {
+			dx[i] = 0
+		}
+	}
+}
 
 // String returns "gelu" or "gelu_tanh".
 func (k GELU) String() string { return k.curve().name }
@@ -76,54 +102,16 @@ type curveArgs struct {
 }
 
 func (f *curve) forward(c *Call) {
-	curveForward.Run(blocks(c.Y.Len()), 4, curveArgs{f: f, x: c.X[0].F32, y: c.Y.F32})
+	curveForward.Run(c.Y.Len(), elementGrain, curveArgs{f: f, x: c.X[0].F32, y: c.Y.F32})
 }
 
 func (f *curve) backward(c *Call) {
 	if c.DX[0] != nil {
-		curveBackward.Run(blocks(c.DY.Len()), 4, curveArgs{f: f, x: c.X[0].F32, dy: c.DY.F32, dx: c.DX[0].F32})
+		curveBackward.Run(c.DY.Len(), elementGrain, curveArgs{f: f, x: c.X[0].F32, dy: c.DY.F32, dx: c.DX[0].F32})
 	}
 }
 
-// elementBlock is how many elements are worked on at a time: few enough for the first-level cache.
-const elementBlock = 1024
-
-// blocks returns the number of blocks of n elements.
-func blocks(n int) int { return (n + elementBlock - 1) / elementBlock }
-
-// elementBuffers hold the value and the derivative of a block, so that results may take the place of operands.
-type elementBuffers struct{ value, slope, work [elementBlock]float32 }
-
-var elements free[elementBuffers]
-
-// curveForward runs over blocks of elements.
-var curveForward = cpu.NewLoop(func(a *curveArgs, lo, hi int) {
-	buf := elements.get()
-	defer elements.put(buf)
-	for at := lo * elementBlock; at < min(hi*elementBlock, len(a.x)); at += elementBlock {
-		x := a.x[at:min(at+elementBlock, len(a.x))]
-		a.f.value(buf.value[:len(x)], x, buf.work[:len(x)])
-		copy(a.y[at:], buf.value[:len(x)])
-	}
-})
-
-// curveBackward runs over blocks of elements.
-var curveBackward = cpu.NewLoop(func(a *curveArgs, lo, hi int) {
-	buf := elements.get()
-	defer elements.put(buf)
-	for at := lo * elementBlock; at < min(hi*elementBlock, len(a.x)); at += elementBlock {
-		x := a.x[at:min(at+elementBlock, len(a.x))]
-		a.f.both(buf.value[:len(x)], buf.slope[:len(x)], x, buf.work[:len(x)])
-		cpu.Mul(a.dx[at:at+len(x)], a.dy[at:at+len(x)], buf.slope[:len(x)])
-	}
-})
-
-// curveNamed returns the activation function of a gated unit.
-func curveNamed(name string) (*curve, error) {
-	for _, f := range []*curve{&siluCurve, &geluCurve, &geluTanhCurve} {
-		if f.name == name {
-			return f, nil
-		}
-	}
-	return nil, fmt.Errorf("unknown activation %q; expected silu, gelu or gelu_tanh", name)
-}
+var (
+	curveForward  = cpu.NewLoop(func(a *curveArgs, lo, hi int) { a.f.value(a.y[lo:hi], a.x[lo:hi]) })
+	curveBackward = cpu.NewLoop(func(a *curveArgs, lo, hi int) { a.f.gradient(a.dx[lo:hi], a.dy[lo:hi], a.x[lo:hi]) })
+)

@@ -46,16 +46,24 @@ func TestActivations(t *testing.T) {
 
 func TestActivationsKeepTheirLimits(t *testing.T) {
 	inf := float32(math.Inf(1))
-	x := kernel.FromF32([]float32{-inf, -1e4, -200, 0, 200, 1e4, inf}, 7)
+	x := kernel.FromF32([]float32{-inf, -1e30, -1e4, -200, 0, 200, 1e4, 1e30, inf}, 9)
 	for _, k := range []kernel.Kernel{kernel.GELU{}, kernel.GELU{Tanh: true}, kernel.SiLU{}, kernel.ReLU{}} {
-		y := kernel.New(7)
+		y, dx, dy := kernel.New(9), kernel.New(9), kernel.New(9)
+		for i := range dy.F32 {
+			dy.F32[i] = 1
+		}
 		k.Forward(&kernel.Call{X: []*kernel.Tensor{x}, Y: y})
+		k.Backward(&kernel.Call{X: []*kernel.Tensor{x}, DY: dy, DX: []*kernel.Tensor{dx}})
 		for i, v := range x.F32 {
-			if i == 0 {
-				continue // -Inf·0 is NaN in PyTorch, too
+			if y.F32[i] != max(v, 0) {
+				t.Errorf("%v(%v) = %v, want %v", k, v, y.F32[i], max(v, 0))
 			}
-			if want := max(v, 0); math.Abs(float64(y.F32[i]-want)) > 1e-20 {
-				t.Errorf("%v(%v) = %v, want %v", k, v, y.F32[i], want)
+			slope := float32(0)
+			if v > 0 {
+				slope = 1
+			}
+			if v != 0 && dx.F32[i] != slope {
+				t.Errorf("the derivative of %v at %v is %v, want %v", k, v, dx.F32[i], slope)
 			}
 		}
 	}

@@ -91,7 +91,7 @@ func BenchmarkGroupNorm(b *testing.B) {
 
 func BenchmarkElementwise(b *testing.B) {
 	x, up := kerneltest.Normal(1, 4, 256, 3072), kerneltest.Normal(2, 4, 256, 3072)
-	for _, k := range []kernel.Kernel{kernel.GELU{}, kernel.GELU{Tanh: true}} {
+	for _, k := range []kernel.Kernel{kernel.GELU{}, kernel.GELU{Tanh: true}, kernel.SiLU{}} {
 		b.Run(k.String(), func(b *testing.B) { benchmarkPasses(b, k, []*kernel.Tensor{x}, 0, 0) })
 	}
 	b.Run("swiglu", func(b *testing.B) { benchmarkPasses(b, kernel.GLU{Act: "silu"}, []*kernel.Tensor{x, up}, 0, 0) })

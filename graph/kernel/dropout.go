@@ -62,15 +62,18 @@ func (k Dropout) mask(dst, src []float32, rng []int32, site int32) {
 	for i := range a.rng {
 		a.rng[i] = uint32(rng[i])
 	}
-	dropoutLoop.Run(blocks(len(dst)), 4, a)
+	dropoutLoop.Run((len(dst)+dropoutBlock-1)/dropoutBlock, 4, a)
 }
+
+// dropoutBlock is how many elements are worked on at a time: few enough for the first-level cache.
+const dropoutBlock = 1024
 
 // dropoutLoop runs over blocks of elements.
 var dropoutLoop = cpu.NewLoop(func(a *dropoutArgs, lo, hi int) {
-	var words [elementBlock]uint32
+	var words [dropoutBlock]uint32
 	scale := [2]float32{a.scale, 0}
-	for at := lo * elementBlock; at < min(hi*elementBlock, len(a.dst)); at += elementBlock {
-		src := a.src[at:min(at+elementBlock, len(a.src))]
+	for at := lo * dropoutBlock; at < min(hi*dropoutBlock, len(a.dst)); at += dropoutBlock {
+		src := a.src[at:min(at+dropoutBlock, len(a.src))]
 		dst := a.dst[at : at+len(src)]
 		philox(words[:len(src)], uint32(at/4), [3]uint32{a.site, a.rng[2], a.rng[3]}, [2]uint32{a.rng[0], a.rng[1]})
 		for i, v := range src { // without a branch, which would be mispredicted for every dropped element

@@ -17,8 +17,8 @@ func (GLU) String() string { return "glu" }
 
 // Plan checks the activation's name and the inputs gate and up.
 func (k GLU) Plan(in []Spec, need []bool) (Plan, error) {
-	if _, err := curveNamed(k.Act); err != nil {
-		return Plan{}, fmt.Errorf("glu: %w", err)
+	if _, ok := gates[k.Act]; !ok {
+		return Plan{}, fmt.Errorf("glu: unknown activation %q; expected silu, gelu or gelu_tanh", k.Act)
 	}
 	if err := checkOperands("glu", in, need, operand{"gate", activation}, operand{"up", activation}); err != nil {
 		return Plan{}, err
@@ -30,75 +30,42 @@ func (k GLU) Plan(in []Spec, need []bool) (Plan, error) {
 	return Plan{Out: in[0].Shape, ReadsX: all, YOverX: all, DXOverDY: all, DXOverX: all}, nil
 }
 
+// gates are the activations by name.
+var gates = map[string]cpu.Activation{"silu": cpu.SiLU, "gelu": cpu.GELU, "gelu_tanh": cpu.GELUTanh}
+
 // gluArgs are the operands of the loops over elements.
 type gluArgs struct {
-	f                           *curve
+	f                           cpu.Activation
 	gate, up, y, dy, dgate, dup []float32
-}
-
-// args collects the operands that both passes have in common. Plan has checked the name.
-func (k GLU) args(c *Call) gluArgs {
-	f, err := curveNamed(k.Act)
-	if err != nil {
-		panic(err)
-	}
-	return gluArgs{f: f, gate: c.X[0].F32, up: c.X[1].F32}
 }
 
 // Forward computes act(gate)·up.
 func (k GLU) Forward(c *Call) {
-	a := k.args(c)
-	a.y = c.Y.F32
-	gluForward.Run(blocks(len(a.y)), 4, a)
+	gluForward.Run(c.Y.Len(), elementGrain, gluArgs{f: gates[k.Act], gate: c.X[0].F32, up: c.X[1].F32, y: c.Y.F32})
 }
 
-// gluForward runs over blocks of elements.
-var gluForward = cpu.NewLoop(func(a *gluArgs, lo, hi int) {
-	buf := elements.get()
-	defer elements.put(buf)
-	for at := lo * elementBlock; at < min(hi*elementBlock, len(a.gate)); at += elementBlock {
-		end := min(at+elementBlock, len(a.gate))
-		act := buf.value[:end-at]
-		a.f.value(act, a.gate[at:end], buf.work[:end-at])
-		y, up := a.y[at:end], a.up[at:end]
-		for i, v := range act {
-			y[i] = v * up[i]
-		}
-	}
-})
+var gluForward = cpu.NewLoop(func(a *gluArgs, lo, hi int) { a.f.Gate(a.y[lo:hi], a.gate[lo:hi], a.up[lo:hi]) })
 
 // Backward computes dgate = dy·up·act'(gate) and dup = dy·act(gate).
 func (k GLU) Backward(c *Call) {
-	a := k.args(c)
-	a.dy = c.DY.F32
+	a := gluArgs{f: gates[k.Act], gate: c.X[0].F32, up: c.X[1].F32, dy: c.DY.F32}
 	if c.DX[0] != nil {
 		a.dgate = c.DX[0].F32
 	}
 	if c.DX[1] != nil {
 		a.dup = c.DX[1].F32
 	}
-	gluBackward.Run(blocks(len(a.dy)), 4, a)
+	gluBackward.Run(len(a.dy), elementGrain, a)
 }
 
-// gluBackward runs over blocks of elements.
 var gluBackward = cpu.NewLoop(func(a *gluArgs, lo, hi int) {
-	buf := elements.get()
-	defer elements.put(buf)
-	for at := lo * elementBlock; at < min(hi*elementBlock, len(a.gate)); at += elementBlock {
-		end := min(at+elementBlock, len(a.gate))
-		n := end - at
-		act, slope := buf.value[:n], buf.slope[:n]
-		a.f.both(act, slope, a.gate[at:end], buf.work[:n])
-		dy, up := a.dy[at:end], a.up[at:end]
-		for i, g := range dy { // both products before any write: the results may lie over dy and up
-			slope[i] *= g * up[i]
-			act[i] *= g
-		}
-		if a.dgate != nil {
-			copy(a.dgate[at:end], slope)
-		}
-		if a.dup != nil {
-			copy(a.dup[at:end], act)
-		}
-	}
+	a.f.GateGradient(stretch(a.dgate, lo, hi), stretch(a.dup, lo, hi), a.dy[lo:hi], a.gate[lo:hi], a.up[lo:hi])
 })
+
+// stretch returns elements [lo, hi) of a result, nil if it is not wanted.
+func stretch(result []float32, lo, hi int) []float32 {
+	if result == nil {
+		return nil
+	}
+	return result[lo:hi]
+}

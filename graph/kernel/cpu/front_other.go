@@ -21,5 +21,4 @@ func maxFront([]float32) (float32, int)                               { return f
 func (c *AdamW) front(_, _, _, _ []float32) int                       { return 0 }
 func widenBF16Front([]float32, []uint16) int                          { return 0 }
 func widenF16Front([]float32, []uint16) int                           { return 0 }
-func (c curve) run(_ level, _, _ *float32, _ int)                     {}
 func expSub(_ level, _ *float32, _ float32, _ int) float32            { return 0 }

@@ -167,8 +167,13 @@ func TestVectorFunctionsStayInsideTheirOperands(t *testing.T) {
 				Deviations(x, 1)
 				Dot(x, y)
 				Sum(x)
-				for _, c := range curves {
-					c.f(z, x)
+				ExpSub(z, 1)
+				for _, c := range activationCases {
+					c.f.Apply(z, x)
+					c.f.Gradient(z, x, y)
+					c.f.Gate(z, x, y)
+					c.f.GateGradient(z, w, x, y, w)
+					c.f.GateGradient(z, nil, x, y, w)
 				}
 				step.Step(x, y, z, w)
 				if n > 0 {

@@ -43,33 +43,6 @@ func (ks *kernels) packLines(dst *float32, dstRow int, lines *[16]*float32, k in
 	packLinesAVX2(dst, dstRow, &lines[0], k)
 }
 
-// run applies the curve to n elements, a multiple of asmStep.
-func (c curve) run(l level, dst, src *float32, n int) {
-	if l == avx512 {
-		switch c {
-		case expCurve:
-			expAVX512(dst, src, n)
-		case tanhCurve:
-			tanhAVX512(dst, src, n)
-		case erfCurve:
-			erfAVX512(dst, src, n)
-		case sigmoidCurve:
-			sigmoidAVX512(dst, src, n)
-		}
-		return
-	}
-	switch c {
-	case expCurve:
-		expAVX2(dst, src, n)
-	case tanhCurve:
-		tanhAVX2(dst, src, n)
-	case erfCurve:
-		erfAVX2(dst, src, n)
-	case sigmoidCurve:
-		sigmoidAVX2(dst, src, n)
-	}
-}
-
 func expSub(l level, x *float32, shift float32, n int) float32 {
 	if l == avx512 {
 		return expSubAVX512(x, shift, n)
@@ -118,4 +91,19 @@ func runRows(t *tile, rows int) {
 	default:
 		rows1x1(p)
 	}
+}
+
+//go:noescape
+func activationAVX512(c *activationCall, i int)
+
+//go:noescape
+func activationAVX2(c *activationCall, i int)
+
+// call computes one form of the activation.
+func (f Activation) call(l level, form activationForm, c *activationCall) {
+	if l == avx512 {
+		activationAVX512(c, f.number(form))
+		return
+	}
+	activationAVX2(c, f.number(form))
 }

@@ -21,20 +21,6 @@ func (ks *kernels) packLines(dst *float32, dstRow int, lines *[16]*float32, k in
 	packLinesNEON(dst, dstRow, &lines[0], k)
 }
 
-// run applies the curve to n elements, a multiple of asmStep.
-func (c curve) run(_ level, dst, src *float32, n int) {
-	switch c {
-	case expCurve:
-		expNEON(dst, src, n)
-	case tanhCurve:
-		tanhNEON(dst, src, n)
-	case erfCurve:
-		erfNEON(dst, src, n)
-	case sigmoidCurve:
-		sigmoidNEON(dst, src, n)
-	}
-}
-
 func expSub(_ level, x *float32, shift float32, n int) float32 { return expSubNEON(x, shift, n) }
 
 // No set of kernels of this platform asks for the two below.
@@ -56,4 +42,9 @@ func runDots(t *tile, rows, cols int) {
 	default:
 		dots1x1(p)
 	}
+}
+
+// call computes one form of the activation.
+func (f Activation) call(_ level, form activationForm, c *activationCall) {
+	activationNEON(c, f.number(form))
 }

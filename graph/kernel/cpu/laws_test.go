@@ -117,6 +117,8 @@ func TestGemmRejectsBadOperands(t *testing.T) {
 		"stride":       func() { Gemm(1, Mat{x, 3, 4, -1, 1}, Dense(x, 4, 3), 0, Dense(x[:9], 3, 3)) },
 		"block":        func() { Dense(x, 3, 4).Block(1, 1, 3, 3) },
 		"short vector": func() { Axpy(1, x, x[:3:3]) },
+		"short up":     func() { SiLU.Gate(x, x, x[:3:3]) },
+		"activation":   func() { Activation(3).Apply(x, x) },
 		"short x":      func() { NormGrad(x, x, x[:3:3], 1, 0, 1, 0) },
 		"weights":      func() { PackB(Weights{F32: x, Rows: 4, Cols: 4}, false) },
 	} {
@@ -145,7 +147,8 @@ func TestProductsAllocateNothing(t *testing.T) {
 			"small":      func() { Gemm(1, small, small, 0, out.Block(0, 0, 8, 8)) },
 			"packed":     func() { GemmPacked(1, big, packed, 0, out) },
 			"batch":      func() { GemmBatch(30, 1, small, wide.Block(0, 0, 8, 8), 0, out.Block(0, 0, 8, 8), 0, 8, 8) },
-			"curves":     func() { Exp(out.Data, big.Data[:len(out.Data)]); ExpSub(out.Data, 1) },
+			"exp":        func() { ExpSub(out.Data, 1) },
+			"activation": func() { GELU.GateGradient(out.Data, nil, out.Data, big.Data[:len(out.Data)], out.Data) },
 		} {
 			if n := testing.AllocsPerRun(20, f); n >= 1 { // less than one: another thread's first scratch memory
 				t.Errorf("%s, %d threads: %v allocations a call", name, p, n)

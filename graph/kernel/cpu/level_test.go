@@ -44,3 +44,13 @@ func TestAssemblyKnowsTheLayoutOfTile(t *testing.T) {
 		}
 	}
 }
+
+func TestAssemblyKnowsTheLayoutOfActivationCall(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("the kernels exist for 64-bit machines only")
+	}
+	var v activationCall
+	if n, vectors := unsafe.Offsetof(v.n), unsafe.Offsetof(v.vectors); n != 0 || vectors != 8 {
+		t.Errorf("the fields of activationCall are at %d and %d; the generator says 0 and 8", n, vectors)
+	}
+}

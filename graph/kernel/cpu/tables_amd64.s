@@ -99,3 +99,51 @@ DATA tileAVX2Table<>+200(SB)/8, $·tile4x16F16AVX2(SB)
 DATA tileAVX2Table<>+208(SB)/8, $·tile5x16F16AVX2(SB)
 DATA tileAVX2Table<>+216(SB)/8, $·tile6x16F16AVX2(SB)
 GLOBL tileAVX2Table<>(SB), RODATA, $224
+
+// func activationAVX512(c *activationCall, i int)
+TEXT ·activationAVX512(SB), NOSPLIT, $0-16
+	MOVQ i+8(FP), AX
+	LEAQ activationAVX512Table<>(SB), CX
+	MOVQ (CX)(AX*8), AX
+	JMP AX
+
+DATA activationAVX512Table<>+0(SB)/8, $·siluValueAVX512(SB)
+DATA activationAVX512Table<>+8(SB)/8, $·geluValueAVX512(SB)
+DATA activationAVX512Table<>+16(SB)/8, $·geluTanhValueAVX512(SB)
+DATA activationAVX512Table<>+24(SB)/8, $·siluSlopeAVX512(SB)
+DATA activationAVX512Table<>+32(SB)/8, $·geluSlopeAVX512(SB)
+DATA activationAVX512Table<>+40(SB)/8, $·geluTanhSlopeAVX512(SB)
+DATA activationAVX512Table<>+48(SB)/8, $·siluGatedAVX512(SB)
+DATA activationAVX512Table<>+56(SB)/8, $·geluGatedAVX512(SB)
+DATA activationAVX512Table<>+64(SB)/8, $·geluTanhGatedAVX512(SB)
+DATA activationAVX512Table<>+72(SB)/8, $·siluGatedSlopeAVX512(SB)
+DATA activationAVX512Table<>+80(SB)/8, $·geluGatedSlopeAVX512(SB)
+DATA activationAVX512Table<>+88(SB)/8, $·geluTanhGatedSlopeAVX512(SB)
+DATA activationAVX512Table<>+96(SB)/8, $·siluBothAVX512(SB)
+DATA activationAVX512Table<>+104(SB)/8, $·geluBothAVX512(SB)
+DATA activationAVX512Table<>+112(SB)/8, $·geluTanhBothAVX512(SB)
+GLOBL activationAVX512Table<>(SB), RODATA, $120
+
+// func activationAVX2(c *activationCall, i int)
+TEXT ·activationAVX2(SB), NOSPLIT, $0-16
+	MOVQ i+8(FP), AX
+	LEAQ activationAVX2Table<>(SB), CX
+	MOVQ (CX)(AX*8), AX
+	JMP AX
+
+DATA activationAVX2Table<>+0(SB)/8, $·siluValueAVX2(SB)
+DATA activationAVX2Table<>+8(SB)/8, $·geluValueAVX2(SB)
+DATA activationAVX2Table<>+16(SB)/8, $·geluTanhValueAVX2(SB)
+DATA activationAVX2Table<>+24(SB)/8, $·siluSlopeAVX2(SB)
+DATA activationAVX2Table<>+32(SB)/8, $·geluSlopeAVX2(SB)
+DATA activationAVX2Table<>+40(SB)/8, $·geluTanhSlopeAVX2(SB)
+DATA activationAVX2Table<>+48(SB)/8, $·siluGatedAVX2(SB)
+DATA activationAVX2Table<>+56(SB)/8, $·geluGatedAVX2(SB)
+DATA activationAVX2Table<>+64(SB)/8, $·geluTanhGatedAVX2(SB)
+DATA activationAVX2Table<>+72(SB)/8, $·siluGatedSlopeAVX2(SB)
+DATA activationAVX2Table<>+80(SB)/8, $·geluGatedSlopeAVX2(SB)
+DATA activationAVX2Table<>+88(SB)/8, $·geluTanhGatedSlopeAVX2(SB)
+DATA activationAVX2Table<>+96(SB)/8, $·siluBothAVX2(SB)
+DATA activationAVX2Table<>+104(SB)/8, $·geluBothAVX2(SB)
+DATA activationAVX2Table<>+112(SB)/8, $·geluTanhBothAVX2(SB)
+GLOBL activationAVX2Table<>(SB), RODATA, $120

@@ -122,7 +122,7 @@ func tile5x16F16NEON(t *byte)
 //go:noescape
 func tile6x16F16NEON(t *byte)
 
-// tileNEON jumps to the i-th micro-kernel.
+// tileNEON jumps to the i-th kernel.
 //
 //go:noescape
 func tileNEON(t *tile, i int)

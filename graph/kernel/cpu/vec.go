@@ -2,6 +2,11 @@ package cpu
 
 import "math"
 
+const (
+	asmStep = 16      // elements a turn of the assembly's loops
+	asmMost = 1 << 16 // elements a call, because nothing can interrupt one
+)
+
 // Each function below leaves the front of its vectors to the assembly of the level, which says how far it got, and does the rest.
 
 // Axpy computes y += alpha*x.

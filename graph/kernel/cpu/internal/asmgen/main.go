@@ -30,7 +30,8 @@ func main() {
 		{"vec64", vectorOps64},
 		{"im2col", patchPackers},
 		{"lanes", lanes},
-		{"curves", curves},
+		{"exp", exps},
+		{"activations", activations},
 		{"peak", peaks},
 	} {
 		if err := generate(*dir, f.name, f.write); err != nil {

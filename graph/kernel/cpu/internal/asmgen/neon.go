@@ -21,7 +21,8 @@ func neonFiles(dir string) error {
 		{"dots", neonDots},
 		{"pack", neonPackers},
 		{"vec", neonVectorOps},
-		{"curves", neonCurves},
+		{"exp", neonExp},
+		{"activations", neonActivations},
 		{"peak", neonPeak},
 	} {
 		var n neonFile
@@ -88,8 +89,8 @@ var (
 		"FADDP": 0x6e20d400, "FCMGT": 0x6ea0e400,
 	}
 	twoOperands = map[string]uint32{
-		"FSQRT": 0x6ea1f800, "FABS": 0x4ea0f800, "FNEG": 0x6ea0f800, "FRINTN": 0x4e218800, "FCVTNS": 0x4e21a800, "FMAXV": 0x6e30f800,
-		"FCMEQ0": 0x4ea0d800, "SSHR1": 0x4f3f0400,
+		"FSQRT": 0x6ea1f800, "FRINTN": 0x4e218800, "FCVTNS": 0x4e21a800, "FMAXV": 0x6e30f800,
+		"FCMEQ0": 0x4ea0d800, "CMGE0": 0x6ea08800, "SSHR1": 0x4f3f0400,
 		"FCVTL": 0x0e217800, "FCVTL2": 0x4e217800, "SHLL16": 0x2e613800, "SHLL2_16": 0x6e613800,
 	}
 	byElement = map[string]uint32{"FMLA": 0x4f801000, "FMUL": 0x4f809000}

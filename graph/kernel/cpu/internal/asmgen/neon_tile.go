@@ -45,7 +45,7 @@ func neonTiles(f *neonFile) {
 			(&neonTile{f, rows, fam.vecs, fam.b}).text(names[len(names)-1])
 		}
 	}
-	f.table("tileNEON", names)
+	f.table("tileNEON", "t *tile", names)
 }
 
 func (g *neonTile) text(name string) {
@@ -214,9 +214,9 @@ func (g *neonTile) store() {
 	}
 }
 
-// table writes func name(t *tile, i int), which jumps to the i-th function.
-func (f *neonFile) table(name string, functions []string) {
-	fmt.Fprintf(&f.asm, "\n// func %s(t *tile, i int)\nTEXT ·%s(SB), NOSPLIT, $0-16\n", name, name)
+// table writes a function of a pointer and a number i, which jumps to the i-th function.
+func (f *neonFile) table(name, pointer string, functions []string) {
+	fmt.Fprintf(&f.asm, "\n// func %s(%s, i int)\nTEXT ·%s(SB), NOSPLIT, $0-16\n", name, pointer, name)
 	f.emit("MOVD i+8(FP), R0")
 	f.emit("MOVD $%sTable<>(SB), R1", name)
 	f.emit("MOVD (R1)(R0<<3), R1")
@@ -228,5 +228,5 @@ func (f *neonFile) table(name string, functions []string) {
 		}
 	}
 	fmt.Fprintf(&f.asm, "GLOBL %sTable<>(SB), RODATA, $%d\n", name, 8*len(functions))
-	fmt.Fprintf(&f.stubs, "\n// %s jumps to the i-th micro-kernel.\n//\n//go:noescape\nfunc %s(t *tile, i int)\n", name, name)
+	fmt.Fprintf(&f.stubs, "\n// %s jumps to the i-th kernel.\n//\n//go:noescape\nfunc %s(%s, i int)\n", name, name, pointer)
 }

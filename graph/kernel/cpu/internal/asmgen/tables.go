@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// writeTables writes the jump tables by which Go calls a kernel of given family and height. (The assembler of the other files cannot
+// writeTables writes the jump tables by which Go calls one of many kernels with the same argument. (The assembler of the other files cannot
 // name functions in data.)
 func writeTables(dir string) error {
 	var b strings.Builder
@@ -19,7 +19,7 @@ func writeTables(dir string) error {
 			names = append(names, tileName("AVX512", rows, 16*f.vecs, f.b))
 		}
 	}
-	table(&b, "tileAVX512", names)
+	table(&b, "tileAVX512", "t *tile", names)
 	names = nil
 	for _, f := range familiesAVX2 {
 		names = append(names, "")
@@ -27,13 +27,16 @@ func writeTables(dir string) error {
 			names = append(names, tileName("AVX2", rows, 8*f.vecs, f.b))
 		}
 	}
-	table(&b, "tileAVX2", names)
+	table(&b, "tileAVX2", "t *tile", names)
+	for _, isa := range []string{"AVX512", "AVX2"} {
+		table(&b, "activation"+isa, "c *activationCall", activationKernels(isa))
+	}
 	return os.WriteFile(filepath.Join(dir, "tables_amd64.s"), []byte(b.String()), 0o644)
 }
 
-// table writes func name(t *tile, i int), which jumps to the i-th function.
-func table(b *strings.Builder, name string, functions []string) {
-	fmt.Fprintf(b, "\n// func %s(t *tile, i int)\nTEXT ·%s(SB), NOSPLIT, $0-16\n", name, name)
+// table writes a function of a pointer and a number i, which jumps to the i-th function.
+func table(b *strings.Builder, name, pointer string, functions []string) {
+	fmt.Fprintf(b, "\n// func %s(%s, i int)\nTEXT ·%s(SB), NOSPLIT, $0-16\n", name, pointer, name)
 	fmt.Fprintf(b, "\tMOVQ i+8(FP), AX\n\tLEAQ %sTable<>(SB), CX\n\tMOVQ (CX)(AX*8), AX\n\tJMP AX\n\n", name)
 	for i, f := range functions {
 		if f != "" {
