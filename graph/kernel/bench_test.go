@@ -19,11 +19,11 @@ func benchmarkPasses(b *testing.B, k kernel.Kernel, x []*kernel.Tensor, flops, r
 	if err != nil {
 		b.Fatal(err)
 	}
-	c := kernel.Call{X: x, Y: kernel.New(p.Out...), DY: kerneltest.Normal(9, p.Out...), DX: make([]*kernel.Tensor, len(x))}
+	c := kernel.Call{X: x, Y: kerneltest.Normal(8, p.Out...), DY: kerneltest.Normal(9, p.Out...), DX: make([]*kernel.Tensor, len(x))}
 	c.Saved, c.Scratch = make([]float32, p.Saved), make([]float32, max(p.ForwardScratch, p.BackwardScratch))
 	for i, t := range x {
 		if need[i] {
-			c.DX[i] = kernel.New(t.Shape...)
+			c.DX[i] = kerneltest.Normal(10, t.Shape...)
 		}
 	}
 	time := func(name string, pass func(*kernel.Call), flops float64) {
@@ -66,13 +66,15 @@ func BenchmarkConv2d(b *testing.B) {
 }
 
 func BenchmarkNorm(b *testing.B) {
-	for _, tokens := range []int{256, 2048} {
-		x, w := kerneltest.Normal(1, 4, tokens, 768), kerneltest.Normal(2, 768)
-		b.Run(fmt.Sprintf("rms/4x%d", tokens), func(b *testing.B) {
-			benchmarkPasses(b, kernel.RMSNorm{Eps: 1e-5}, []*kernel.Tensor{x, w}, 0, 0)
-		})
-		b.Run(fmt.Sprintf("layer/4x%d", tokens), func(b *testing.B) {
-			benchmarkPasses(b, kernel.LayerNorm{Eps: 1e-5}, []*kernel.Tensor{x, w, kerneltest.Normal(3, 768)}, 0, 0)
+	for _, s := range [][2]int{{2048, 256}, {1024, 512}, {8192, 768}} {
+		x, w, bias := kerneltest.Normal(1, s[0], s[1]), kerneltest.Normal(2, s[1]), kerneltest.Normal(3, s[1])
+		frozen := kerneltest.Stored(w, kernel.F32)
+		b.Run(fmt.Sprintf("%dx%d", s[0], s[1]), func(b *testing.B) {
+			b.Run("rms", func(b *testing.B) { benchmarkPasses(b, kernel.RMSNorm{Eps: 1e-5}, []*kernel.Tensor{x, w}, 0, 0) })
+			b.Run("rms-frozen", func(b *testing.B) { benchmarkPasses(b, kernel.RMSNorm{Eps: 1e-5}, []*kernel.Tensor{x, frozen}, 0, 0) })
+			b.Run("layer", func(b *testing.B) {
+				benchmarkPasses(b, kernel.LayerNorm{Eps: 1e-5}, []*kernel.Tensor{x, w, bias}, 0, 0)
+			})
 		})
 	}
 }
@@ -101,15 +103,33 @@ func BenchmarkElementwise(b *testing.B) {
 }
 
 func BenchmarkRotary(b *testing.B) {
-	k := kernel.Rotary{Dim: 64, Rot: 64, Spans: [2]kernel.HeadSpan{{0, 64, 12}, {768, 64, 12}}}
-	cos, sin := rotaryTables(256, 64)
-	pos := kernel.NewI32(4, 256)
-	for i := range pos.I32 {
-		pos.I32[i] = int32(i % 256)
-	}
-	x := kerneltest.Normal(1, 4, 256, 3*768)
-	in := kernel.Call{X: []*kernel.Tensor{x, cos, sin, pos}, Y: kernel.New(x.Shape...)}
-	for b.Loop() {
-		k.Forward(&in)
+	for _, s := range []struct {
+		name                 string
+		k                    kernel.Rotary
+		batch, tokens, width int
+	}{
+		{"24-heads", kernel.Rotary{Dim: 64, Rot: 64, Spans: [2]kernel.HeadSpan{{0, 64, 12}, {768, 64, 12}}}, 4, 256, 3 * 768},
+		{"6-heads", kernel.Rotary{Dim: 64, Rot: 64, Spans: [2]kernel.HeadSpan{{0, 64, 4}, {256, 64, 2}}}, 8, 256, 512},
+		{"8-quarters", kernel.Rotary{Dim: 64, Rot: 16, Spans: [2]kernel.HeadSpan{{0, 192, 4}, {64, 192, 4}}}, 8, 256, 768},
+	} {
+		cos, sin := rotaryTables(s.tokens, s.k.Rot)
+		pos := kernel.NewI32(s.batch, s.tokens)
+		for i := range pos.I32 {
+			pos.I32[i] = int32(i % s.tokens)
+		}
+		x := kerneltest.Normal(1, s.batch, s.tokens, s.width)
+		y := kernel.New(x.Shape...)
+		copy(y.F32, x.F32) // which brings the memory
+		c := kernel.Call{X: []*kernel.Tensor{x, cos, sin, pos}}
+		run := func(name string, y *kernel.Tensor) {
+			b.Run(s.name+"/"+name, func(b *testing.B) {
+				c.Y = y
+				for b.Loop() {
+					s.k.Forward(&c)
+				}
+			})
+		}
+		run("apart", y)
+		run("over", x)
 	}
 }
