@@ -63,10 +63,34 @@ func normalizeFront(dst, x []float32, mean, scale, offset float32) int {
 	return n
 }
 
+func scaledProductFront(dst, x, y []float32, scale float32) int {
+	n := front(len(dst))
+	for i := 0; i < n; i += asmMost {
+		scaledProductSteps(&dst[i], &x[i], &y[i], scale, min(asmMost, n-i))
+	}
+	return n
+}
+
+func addNormalizedFront(dst, grad, x []float32, mean, scale float32) int {
+	n := front(len(dst))
+	for i := 0; i < n; i += asmMost {
+		addNormalizedSteps(&dst[i], &grad[i], &x[i], mean, scale, min(asmMost, n-i))
+	}
+	return n
+}
+
 func normGradFront(dst, grad, x []float32, gain, mean, scale, offset float32) int {
 	n := front(len(dst))
 	for i := 0; i < n; i += asmMost {
 		normGradSteps(&dst[i], &grad[i], &x[i], gain, mean, scale, offset, min(asmMost, n-i))
+	}
+	return n
+}
+
+func weightedNormGradFront(dst, grad, w, x []float32, gain, mean, scale, offset float32) int {
+	n := front(len(dst))
+	for i := 0; i < n; i += asmMost {
+		weightedNormGradSteps(&dst[i], &grad[i], &w[i], &x[i], gain, mean, scale, offset, min(asmMost, n-i))
 	}
 	return n
 }
@@ -79,6 +103,16 @@ func normSumsFront(grad, x []float32, mean float32) (sum, pull float64, n int) {
 	for i := 0; i < n; i += sumBlock {
 		var sums [2]float32
 		normSumsSteps(&grad[i], &x[i], mean, min(sumBlock, n-i), &sums[0])
+		sum, pull = sum+float64(sums[0]), pull+float64(sums[1])
+	}
+	return sum, pull, n
+}
+
+func weightedNormSumsFront(grad, w, x []float32, mean float32) (sum, pull float64, n int) {
+	n = front(len(grad))
+	for i := 0; i < n; i += sumBlock {
+		var sums [2]float32
+		weightedNormSumsSteps(&grad[i], &w[i], &x[i], mean, min(sumBlock, n-i), &sums[0])
 		sum, pull = sum+float64(sums[0]), pull+float64(sums[1])
 	}
 	return sum, pull, n
@@ -136,6 +170,22 @@ func widenF16Front(dst []float32, src []uint16) int {
 	n := front(len(dst))
 	for i := 0; i < n; i += asmMost {
 		widenF16Steps(&dst[i], &src[i], min(asmMost, n-i))
+	}
+	return n
+}
+
+// rotateFront turns whole steps of the pairs of all heads and returns how many pairs of each.
+func rotateFront(dst, src, cos, sin []float32, sign float32, heads, stride int) int {
+	half := len(cos)
+	n := min(half, asmMost) / rotaryStep * rotaryStep
+	if n == 0 || heads == 0 || currentLevel() == generic {
+		return 0
+	}
+	size := (heads-1)*stride + 2*half
+	dst, src = dst[:size], src[:size]
+	for most := asmMost / n; heads > 0; heads -= most {
+		rotateSteps(&dst[0], &src[0], &cos[0], &sin[0], sign, n, 4*half, min(heads, most), 4*stride)
+		dst, src = dst[min(most*stride, len(dst)):], src[min(most*stride, len(src)):]
 	}
 	return n
 }

@@ -48,34 +48,6 @@ func SoftmaxGrad(d, p []float32, delta float32) {
 	}
 }
 
-// Normalize computes dst = (x - mean)*scale + offset. dst may be x.
-func Normalize(dst, x []float32, mean, scale, offset float32) {
-	x = x[:len(dst)]
-	for i := normalizeFront(dst, x, mean, scale, offset); i < len(dst); i++ {
-		dst[i] = (x[i]-mean)*scale + offset
-	}
-}
-
-// NormGrad computes dst = grad*gain + (x - mean)*scale + offset. dst may be grad or x.
-func NormGrad(dst, grad, x []float32, gain, mean, scale, offset float32) {
-	grad, x = grad[:len(dst)], x[:len(dst)]
-	for i := normGradFront(dst, grad, x, gain, mean, scale, offset); i < len(dst); i++ {
-		dst[i] = grad[i]*gain + ((x[i]-mean)*scale + offset)
-	}
-}
-
-// NormSums returns the sums of grad and of grad*(x - mean), added in blocks in float32 and over the blocks in float64, in an order that
-// depends on the length alone.
-func NormSums(grad, x []float32, mean float32) (sum, pull float64) {
-	x = x[:len(grad)]
-	sum, pull, n := normSumsFront(grad, x, mean)
-	for i := n; i < len(grad); i++ {
-		sum += float64(grad[i])
-		pull += float64(grad[i]) * float64(x[i]-mean)
-	}
-	return sum, pull
-}
-
 // Dot returns the inner product of x and y, summed in an order that depends on the length alone.
 func Dot(x, y []float32) float32 {
 	y = y[:len(x)]
@@ -109,16 +81,6 @@ func Sum(x []float32) float32 {
 		s[l] += x[l]
 	}
 	return front + fold(&s)
-}
-
-// Deviations returns the sum of the squares of x - mean, added as NormSums does.
-func Deviations(x []float32, mean float32) float64 {
-	sum, n := deviationsFront(x, mean)
-	for _, v := range x[n:] {
-		d := float64(v - mean)
-		sum += d * d
-	}
-	return sum
 }
 
 // fold adds up partial sums.

@@ -138,6 +138,61 @@ loop:
 	VZEROUPPER
 	RET
 
+// func scaledProductSteps(dst *float32, x *float32, y *float32, scale float32, n int)
+// Requires: AVX
+TEXT ·scaledProductSteps(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         y+16(FP), DX
+	MOVQ         n+32(FP), BX
+	VBROADCASTSS scale+24(FP), Y0
+
+loop:
+	VMULPS  (CX), Y0, Y1
+	VMULPS  (DX), Y1, Y1
+	VMOVUPS Y1, (AX)
+	VMULPS  32(CX), Y0, Y1
+	VMULPS  32(DX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	SUBQ    $0x10, BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func addNormalizedSteps(dst *float32, grad *float32, x *float32, mean float32, scale float32, n int)
+// Requires: AVX, FMA3
+TEXT ·addNormalizedSteps(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         n+32(FP), BX
+	VBROADCASTSS mean+24(FP), Y0
+	VBROADCASTSS scale+28(FP), Y1
+
+loop:
+	VMOVUPS     (DX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMOVUPS     (AX), Y2
+	VFMADD231PS (CX), Y3, Y2
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     32(DX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMOVUPS     32(AX), Y2
+	VFMADD231PS 32(CX), Y3, Y2
+	VMOVUPS     Y2, 32(AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, BX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
 // func normGradSteps(dst *float32, grad *float32, x *float32, gain float32, mean float32, scale float32, offset float32, n int)
 // Requires: AVX, FMA3
 TEXT ·normGradSteps(SB), NOSPLIT, $0-48
@@ -251,6 +306,137 @@ fold:
 	VPERMILPS    $0x01, X2, X0
 	VADDPS       X0, X2, X2
 	VMOVSS       X2, 4(BX)
+	VZEROUPPER
+	RET
+
+// func weightedNormGradSteps(dst *float32, grad *float32, w *float32, x *float32, gain float32, mean float32, scale float32, offset float32, n int)
+// Requires: AVX, FMA3
+TEXT ·weightedNormGradSteps(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         x+24(FP), BX
+	MOVQ         n+48(FP), SI
+	VBROADCASTSS gain+32(FP), Y0
+	VBROADCASTSS mean+36(FP), Y1
+	VBROADCASTSS scale+40(FP), Y2
+	VBROADCASTSS offset+44(FP), Y3
+
+loop:
+	VMOVUPS     (BX), Y4
+	VSUBPS      Y1, Y4, Y4
+	VFMADD213PS Y3, Y2, Y4
+	VMOVUPS     (CX), Y5
+	VMULPS      (DX), Y5, Y5
+	VFMADD231PS Y5, Y0, Y4
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     32(BX), Y4
+	VSUBPS      Y1, Y4, Y4
+	VFMADD213PS Y3, Y2, Y4
+	VMOVUPS     32(CX), Y5
+	VMULPS      32(DX), Y5, Y5
+	VFMADD231PS Y5, Y0, Y4
+	VMOVUPS     Y4, 32(AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, SI
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func weightedNormSumsSteps(grad *float32, w *float32, x *float32, mean float32, n int, p *float32)
+// Requires: AVX, FMA3
+TEXT ·weightedNormSumsSteps(SB), NOSPLIT, $0-48
+	MOVQ         grad+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         n+32(FP), BX
+	VBROADCASTSS mean+24(FP), Y0
+	MOVQ         p+40(FP), SI
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	SUBQ         $0x20, BX
+	JLT          rest
+
+full:
+	VMOVUPS     (AX), Y9
+	VMULPS      (CX), Y9, Y9
+	VMOVUPS     (DX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y1, Y1
+	VFMADD231PS Y9, Y10, Y2
+	VMOVUPS     32(AX), Y9
+	VMULPS      32(CX), Y9, Y9
+	VMOVUPS     32(DX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y3, Y3
+	VFMADD231PS Y9, Y10, Y4
+	VMOVUPS     64(AX), Y9
+	VMULPS      64(CX), Y9, Y9
+	VMOVUPS     64(DX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y5, Y5
+	VFMADD231PS Y9, Y10, Y6
+	VMOVUPS     96(AX), Y9
+	VMULPS      96(CX), Y9, Y9
+	VMOVUPS     96(DX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y7, Y7
+	VFMADD231PS Y9, Y10, Y8
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $0x20, BX
+	JGE         full
+
+rest:
+	ADDQ        $0x20, BX
+	JZ          fold
+	VMOVUPS     (AX), Y9
+	VMULPS      (CX), Y9, Y9
+	VMOVUPS     (DX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y1, Y1
+	VFMADD231PS Y9, Y10, Y2
+	VMOVUPS     32(AX), Y9
+	VMULPS      32(CX), Y9, Y9
+	VMOVUPS     32(DX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y9, Y3, Y3
+	VFMADD231PS Y9, Y10, Y4
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+
+fold:
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x0e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x01, X1, X0
+	VADDPS       X0, X1, X1
+	VMOVSS       X1, (SI)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x0e, X2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x01, X2, X0
+	VADDPS       X0, X2, X2
+	VMOVSS       X2, 4(SI)
 	VZEROUPPER
 	RET
 

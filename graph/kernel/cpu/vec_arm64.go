@@ -32,6 +32,16 @@ func softmaxGradSteps(x *float32, p *float32, delta float32, n int)
 //go:noescape
 func normalizeSteps(dst *float32, x *float32, mean float32, scale float32, offset float32, n int)
 
+// scaledProductSteps computes x*scale*y.
+//
+//go:noescape
+func scaledProductSteps(dst *float32, x *float32, y *float32, scale float32, n int)
+
+// addNormalizedSteps adds grad*((x-mean)*scale).
+//
+//go:noescape
+func addNormalizedSteps(dst *float32, grad *float32, x *float32, mean float32, scale float32, n int)
+
 // normGradSteps computes grad*gain + (x-mean)*scale + offset.
 //
 //go:noescape
@@ -41,6 +51,16 @@ func normGradSteps(dst *float32, grad *float32, x *float32, gain float32, mean f
 //
 //go:noescape
 func normSumsSteps(grad *float32, x *float32, mean float32, n int, p *float32)
+
+// weightedNormGradSteps computes grad*w*gain + (x-mean)*scale + offset.
+//
+//go:noescape
+func weightedNormGradSteps(dst *float32, grad *float32, w *float32, x *float32, gain float32, mean float32, scale float32, offset float32, n int)
+
+// weightedNormSumsSteps stores the sums of grad*w and grad*w*(x-mean) at p.
+//
+//go:noescape
+func weightedNormSumsSteps(grad *float32, w *float32, x *float32, mean float32, n int, p *float32)
 
 // dotSteps returns the dot.
 //

@@ -29,21 +29,15 @@ func TestElementwiseEqualsDefinition(t *testing.T) { eachLevel(t, elementwiseEqu
 func elementwiseEqualsDefinition(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	for n := range 150 {
-		v := vectors(r, 8, n)
+		v := vectors(r, 6, n)
 		x, y, dst := v[0], v[1], v[2]
 		axpy, scaled, grad := v[3], v[4], v[5]
-		normed, pulled := v[6], v[7]
 		axpy0, scaled0, grad0 := append([]float32(nil), axpy...), append([]float32(nil), scaled...), append([]float32(nil), grad...)
 		Axpy(0.3, x, axpy)
 		Scale(scaled, -1.7)
 		SoftmaxGrad(grad, x, 0.125)
-		Normalize(normed, x, 0.5, -1.5, 0.25)
-		NormGrad(pulled, y, x, 0.75, 0.5, -1.5, 0.25)
 		Add(dst, x, y)
 		for i := range n {
-			if want := (float64(x[i])-0.5)*-1.5 + 0.25; !close32(normed[i], want, 2.5) || !close32(pulled[i], float64(y[i])*0.75+want, 3) {
-				t.Fatalf("Normalize or NormGrad: element %d of %d is %g and %g", i, n, normed[i], pulled[i])
-			}
 			if !close32(axpy[i], float64(float32(0.3))*float64(x[i])+float64(axpy0[i]), 2) {
 				t.Fatalf("Axpy: element %d of %d is %g", i, n, axpy[i])
 			}
@@ -55,16 +49,9 @@ func elementwiseEqualsDefinition(t *testing.T) {
 			}
 		}
 		Mul(dst, x, y)
-		over, overX, overGrad := append([]float32(nil), x...), append([]float32(nil), x...), append([]float32(nil), y...)
-		Normalize(over, over, 0.5, -1.5, 0.25)
-		NormGrad(overX, y, overX, 0.75, 0.5, -1.5, 0.25)
-		NormGrad(overGrad, overGrad, x, 0.75, 0.5, -1.5, 0.25)
 		for i := range n {
 			if dst[i] != x[i]*y[i] {
 				t.Fatalf("Mul: element %d of %d", i, n)
-			}
-			if over[i] != normed[i] || overX[i] != pulled[i] || overGrad[i] != pulled[i] {
-				t.Fatalf("Normalize or NormGrad in place: element %d of %d", i, n)
 			}
 		}
 	}
@@ -77,28 +64,19 @@ func reductionsEqualFloat64(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 7, 8, 15, 16, 17, 31, 33, 64, 100, 127, 128, 129, 1000, 4097} {
 		v := vectors(r, 2, n)
 		x, y := v[0], v[1]
-		const mean = 0.375
-		var dot, sum, size, pull, deviations float64
+		var dot, sum, size float64
 		top := math.Inf(-1)
 		for i := range x {
 			dot += float64(x[i]) * float64(y[i])
 			sum += float64(x[i])
 			size += math.Abs(float64(x[i]))
 			top = max(top, float64(x[i]))
-			pull += float64(x[i]) * (float64(y[i]) - mean)
-			deviations += (float64(x[i]) - mean) * (float64(x[i]) - mean)
 		}
 		if got := Dot(x, y); !close32(got, dot, size) {
 			t.Errorf("Dot of %d: %g, want %g", n, got, dot)
 		}
 		if got := Sum(x); !close32(got, sum, size) {
 			t.Errorf("Sum of %d: %g, want %g", n, got, sum)
-		}
-		if gotSum, gotPull := NormSums(x, y, mean); !close32(float32(gotSum), sum, size) || !close32(float32(gotPull), pull, 1.4*size) {
-			t.Errorf("NormSums of %d: %g and %g, want %g and %g", n, gotSum, gotPull, sum, pull)
-		}
-		if got := Deviations(x, mean); !close32(float32(got), deviations, deviations) {
-			t.Errorf("Deviations of %d: %g, want %g", n, got, deviations)
 		}
 		if got := Max(x); float64(got) != top {
 			t.Errorf("Max of %d: %g, want %g", n, got, top)

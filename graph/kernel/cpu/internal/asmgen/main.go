@@ -28,6 +28,7 @@ func main() {
 		{"pack", packers},
 		{"vec", vectorOps},
 		{"vec64", vectorOps64},
+		{"rotary", rotation},
 		{"im2col", patchPackers},
 		{"lanes", lanes},
 		{"exp", exps},

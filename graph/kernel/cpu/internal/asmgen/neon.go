@@ -21,6 +21,7 @@ func neonFiles(dir string) error {
 		{"dots", neonDots},
 		{"pack", neonPackers},
 		{"vec", neonVectorOps},
+		{"rotary", neonRotation},
 		{"exp", neonExp},
 		{"activations", neonActivations},
 		{"peak", neonPeak},

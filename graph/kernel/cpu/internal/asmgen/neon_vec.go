@@ -12,9 +12,7 @@ func neonVectorOps(f *neonFile) {
 	f.binary("add", "FADD")
 	f.binary("mul", "FMUL")
 	f.softmaxGrad()
-	f.normalize()
-	f.normGrad()
-	f.normSums()
+	f.norms()
 	f.reduce("dot", "x", "y")
 	f.reduce("sum", "x")
 	f.reduce("deviations", "x")
@@ -107,76 +105,6 @@ func (f *neonFile) spread(args arguments, first int, names ...string) {
 		f.emit("FMOVS %s, F%d", args[n], first+i)
 		f.emit("VDUP V%d.S[0], V%d.S4", first+i, first+i)
 	}
-}
-
-func (f *neonFile) normalize() {
-	args := f.function("normalizeSteps", "dst *float32, x *float32, mean float32, scale float32, offset float32, n int", false,
-		"computes (x-mean)*scale + offset.")
-	const mean, scale, offset = 29, 30, 31
-	f.load(args, 0, "dst", "x", "n")
-	f.spread(args, mean, "mean", "scale", "offset")
-	f.steps(2, func() {
-		f.next(1, 0)
-		f.affine(mean, scale, offset)
-		f.put(4, 0)
-	})
-	f.emit("RET")
-}
-
-// affine computes V4 to V7 = (x-mean)*scale + offset from V0 to V3.
-func (f *neonFile) affine(mean, scale, offset int) {
-	for i := range 4 {
-		f.op3("FSUB", mean, i, i)
-		f.emit("VMOV V%d.B16, V%d.B16", offset, 4+i)
-		f.fmla(scale, i, 4+i)
-	}
-}
-
-func (f *neonFile) normGrad() {
-	args := f.function("normGradSteps", "dst *float32, grad *float32, x *float32, gain float32, mean float32, scale float32, offset float32, n int", false,
-		"computes grad*gain + (x-mean)*scale + offset.")
-	const gain, mean, scale, offset = 28, 29, 30, 31
-	f.load(args, 0, "dst", "grad", "x", "n")
-	f.spread(args, gain, "gain", "mean", "scale", "offset")
-	f.steps(3, func() {
-		f.next(2, 0)
-		f.affine(mean, scale, offset)
-		f.next(1, 0)
-		for i := range 4 {
-			f.fmla(gain, i, 4+i)
-		}
-		f.put(4, 0)
-	})
-	f.emit("RET")
-}
-
-// normSums keeps 4 partial sums of 4 lanes of each kind.
-func (f *neonFile) normSums() {
-	args := f.function("normSumsSteps", "grad *float32, x *float32, mean float32, n int, p *float32", false,
-		"stores the sums of grad and grad*(x-mean) at p.")
-	const sum, pull, mean = 16, 20, 31
-	f.load(args, 0, "grad", "x", "n", "p")
-	f.spread(args, mean, "mean")
-	f.zero(span(sum, 8)...)
-	f.steps(2, func() {
-		f.next(0, 0)
-		f.next(1, 4)
-		for i := range 4 {
-			f.op3("FSUB", mean, 4+i, 4+i)
-			f.op3("FADD", i, sum+i, sum+i)
-			f.fmla(4+i, i, pull+i)
-		}
-	})
-	for i, acc := range []int{sum, pull} {
-		for n := 2; n >= 1; n /= 2 {
-			for i := range n {
-				f.op3("FADD", acc+i+n, acc+i, acc+i)
-			}
-		}
-		f.horizontalSum(acc)
-		f.emit("FMOVS F%d, %d(R3)", acc, 4*i)
-	}
-	f.emit("RET")
 }
 
 // reduce emits a sum, an inner product, or the sum of the squares of x-mean, in 16 partial sums of 4 lanes while 64 elements are left and in

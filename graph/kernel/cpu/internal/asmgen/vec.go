@@ -19,9 +19,7 @@ func vectorOps(c *build.Context) {
 	binary(c, "add", c.VADDPS)
 	binary(c, "mul", c.VMULPS)
 	softmaxGrad(c)
-	normalize(c)
-	normGrad(c)
-	normSums(c)
+	norms(c)
 	reduce(c, "dot", "x", "y")
 	reduce(c, "sum", "x")
 	reduce(c, "deviations", "x")
@@ -72,7 +70,7 @@ func (l *loop) run(body func(half int, at func(a string) operand.Mem)) {
 	for half := range 2 {
 		body(half, func(a string) operand.Mem { return operand.Mem{Base: l.ptr[a], Disp: 8 * half * l.bytes(a)} })
 	}
-	for _, a := range []string{"dst", "x", "y", "grad", "m", "v", "p", "src"} {
+	for _, a := range []string{"dst", "x", "y", "grad", "w", "m", "v", "p", "src"} {
 		if p, ok := l.ptr[a]; ok {
 			l.ADDQ(operand.U8(step*l.bytes(a)), p)
 		}
@@ -134,82 +132,6 @@ func softmaxGrad(c *build.Context) {
 		c.VMULPS(at("p"), y, y)
 		c.VMOVUPS(y, at("x"))
 	})
-	l.close()
-}
-
-func normalize(c *build.Context) {
-	l := &loop{Context: c}
-	l.open("normalizeSteps", "func(dst, x *float32, mean, scale, offset float32, n int)", "normalizeSteps computes (x-mean)*scale + offset.", "dst", "x")
-	mean, scale, offset := l.scalar("mean"), l.scalar("scale"), l.scalar("offset")
-	l.run(func(_ int, at func(string) operand.Mem) {
-		y := c.YMM()
-		c.VMOVUPS(at("x"), y)
-		c.VSUBPS(mean, y, y)
-		c.VFMADD213PS(offset, scale, y)
-		c.VMOVUPS(y, at("dst"))
-	})
-	l.close()
-}
-
-func normGrad(c *build.Context) {
-	l := &loop{Context: c}
-	l.open("normGradSteps", "func(dst, grad, x *float32, gain, mean, scale, offset float32, n int)",
-		"normGradSteps computes grad*gain + (x-mean)*scale + offset.", "dst", "grad", "x")
-	gain, mean, scale, offset := l.scalar("gain"), l.scalar("mean"), l.scalar("scale"), l.scalar("offset")
-	l.run(func(_ int, at func(string) operand.Mem) {
-		y := c.YMM()
-		c.VMOVUPS(at("x"), y)
-		c.VSUBPS(mean, y, y)
-		c.VFMADD213PS(offset, scale, y)
-		c.VFMADD231PS(at("grad"), gain, y)
-		c.VMOVUPS(y, at("dst"))
-	})
-	l.close()
-}
-
-// normSums keeps 4 partial sums of 8 lanes of each kind while 32 elements are left, and two for the last 16.
-func normSums(c *build.Context) {
-	l := &loop{Context: c}
-	l.open("normSumsSteps", "func(grad, x *float32, mean float32, n int, p *float32)", "normSumsSteps stores the sums of grad and grad*(x-mean) at p.", "grad", "x")
-	mean, out := l.scalar("mean"), c.Load(c.Param("p"), c.GP64())
-	var sum, pull [4]reg.VecVirtual
-	for i := range sum {
-		sum[i], pull[i] = c.YMM(), c.YMM()
-		c.VXORPS(sum[i], sum[i], sum[i])
-		c.VXORPS(pull[i], pull[i], pull[i])
-	}
-	part := func(count int) {
-		for i := range count {
-			g, y := c.YMM(), c.YMM()
-			c.VMOVUPS(operand.Mem{Base: l.ptr["grad"], Disp: 32 * i}, g)
-			c.VMOVUPS(operand.Mem{Base: l.ptr["x"], Disp: 32 * i}, y)
-			c.VSUBPS(mean, y, y)
-			c.VADDPS(g, sum[i], sum[i])
-			c.VFMADD231PS(g, y, pull[i])
-		}
-		for _, a := range []string{"grad", "x"} {
-			c.ADDQ(operand.I32(32*count), l.ptr[a])
-		}
-	}
-	c.SUBQ(operand.U8(32), l.n)
-	c.JLT(operand.LabelRef("rest"))
-	c.Label("full")
-	part(4)
-	c.SUBQ(operand.U8(32), l.n)
-	c.JGE(operand.LabelRef("full"))
-	c.Label("rest")
-	c.ADDQ(operand.U8(32), l.n)
-	c.JZ(operand.LabelRef("fold"))
-	part(2)
-	c.Label("fold")
-	for n := 2; n >= 1; n /= 2 {
-		for i := range n {
-			c.VADDPS(sum[i+n], sum[i], sum[i])
-			c.VADDPS(pull[i+n], pull[i], pull[i])
-		}
-	}
-	c.VMOVSS(horizontal(c, sum[0], c.VADDPS), operand.Mem{Base: out})
-	c.VMOVSS(horizontal(c, pull[0], c.VADDPS), operand.Mem{Base: out, Disp: 4})
 	l.close()
 }
 
