@@ -110,7 +110,7 @@ var layerBackward = cpu.NewLoop(func(a *layerArgs, lo, hi int) {
 			x, dy := a.x[r*n:][:n], a.dy[r*n:][:n]
 			mean, inv := a.stats[2*r], a.stats[2*r+1]
 			if dw != nil {
-				addScaled(dw, dy, x, mean, inv)
+				cpu.AddNormalized(dw, dy, x, mean, inv)
 			}
 			if db != nil {
 				cpu.Add(db, db, dy)
@@ -124,8 +124,7 @@ var layerBackward = cpu.NewLoop(func(a *layerArgs, lo, hi int) {
 
 // row computes the gradient of one row; dx may be dy.
 func (a *layerArgs) row(dx, dy, x []float32, mean, inv float32) {
-	cpu.Mul(dx, dy, a.w)
-	shift, pull := cpu.NormSums(dx, x, mean)
+	shift, pull := cpu.WeightedNormSums(dy, a.w, x, mean)
 	n, i := float64(len(x)), float64(inv)
-	cpu.NormGrad(dx, dx, x, inv, mean, float32(-pull/n*i*i*i), float32(-shift/n*i))
+	cpu.WeightedNormGrad(dx, dy, a.w, x, inv, mean, float32(-pull/n*i*i*i), float32(-shift/n*i))
 }

@@ -79,6 +79,7 @@ func TestRMSNorm(t *testing.T) {
 	run("heads", llama, kerneltest.Normal(7, 2, 33, 4*8), kerneltest.Normal(8, 8))
 	run("many rows", llama, kerneltest.Normal(9, 5, 67, 50), kerneltest.Normal(10, 50))
 	run("wide", llama, kerneltest.Normal(11, 3, 1031), kerneltest.Normal(12, 1031))
+	run("wide gemma", gemma, kerneltest.Normal(21, 70, 300), kerneltest.Scaled(22, 0.1, 300))
 	run("frozen bf16", llama, kerneltest.Normal(15, 2, 5, 24), kerneltest.Stored(kerneltest.Normal(16, 24), kernel.BF16))
 	run("frozen f16", gemma, kerneltest.Normal(17, 70, 24), kerneltest.Stored(kerneltest.Normal(18, 24), kernel.F16))
 	run("frozen f32", llama, kerneltest.Normal(19, 2, 5, 24), kerneltest.Stored(kerneltest.Normal(20, 24), kernel.F32))

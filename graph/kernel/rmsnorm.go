@@ -30,8 +30,11 @@ func (k RMSNorm) Plan(in []Spec, need []bool) (Plan, error) {
 	if len(x) == 0 || len(in[1].Shape) != 1 || n == 0 || x.Last()%n != 0 {
 		return Plan{}, fmt.Errorf("rms norm: x has shape %v and w %v; expected w to be a vector that divides the rows of x", x, in[1].Shape)
 	}
-	rows, wide := x.Size()/n, vecScratch(in[1])
-	p := Plan{Out: x, ForwardScratch: wide, BackwardScratch: wide, YOverX: []int{0}}
+	rows, gain := x.Size()/n, vecScratch(in[1])
+	if k.Offset != 0 {
+		gain = n
+	}
+	p := Plan{Out: x, ForwardScratch: gain, BackwardScratch: gain, YOverX: []int{0}}
 	if anyOf(need) {
 		p.Saved = rows
 		p.ReadsX = []int{0, 1}
@@ -43,42 +46,50 @@ func (k RMSNorm) Plan(in []Spec, need []bool) (Plan, error) {
 	return p, nil
 }
 
+// gain returns Offset + w and the scratch left over.
+func (k RMSNorm) gain(c *Call) (gain, rest []float32) {
+	w, rest := vec(c.X[1], c.Scratch)
+	if k.Offset == 0 {
+		return w, rest
+	}
+	gain, rest = c.Scratch[:len(w)], c.Scratch[len(w):]
+	cpu.Normalize(gain, w, 0, 1, k.Offset)
+	return gain, rest
+}
+
 // rmsArgs are the operands of both loops of RMSNorm.
 type rmsArgs struct {
-	RMSNorm
-	x, w, y, inv []float32 // inv: reciprocal root mean square of each row, nil when nobody wants it
-	dy, dx, dw   []float32 // dw: partial sums, one for each chunk of rows
+	eps             float32
+	x, gain, y, inv []float32 // inv: reciprocal root mean square of each row, nil when nobody wants it
+	dy, dx, dw      []float32 // dw: partial sums, one for each chunk of rows
 }
 
 // Forward normalises x and saves the reciprocal root mean square of each row.
 func (k RMSNorm) Forward(c *Call) {
-	w, _ := vec(c.X[1], c.Scratch)
-	rmsForward.Run(chunks(len(c.Y.F32)/len(w)), chunkGrain(len(w)), rmsArgs{RMSNorm: k, x: c.X[0].F32, w: w, y: c.Y.F32, inv: c.Saved})
+	gain, _ := k.gain(c)
+	n := len(gain)
+	rmsForward.Run(chunks(len(c.Y.F32)/n), chunkGrain(n), rmsArgs{eps: k.Eps, x: c.X[0].F32, gain: gain, y: c.Y.F32, inv: c.Saved})
 }
 
 // rmsForward runs over chunks of rows.
 var rmsForward = cpu.NewLoop(func(a *rmsArgs, lo, hi int) {
-	n := len(a.w)
+	n := len(a.gain)
 	for r := lo * rowChunk; r < min(hi*rowChunk, len(a.x)/n); r++ {
 		x := a.x[r*n:][:n]
-		y := a.y[r*n:][:len(x)]
-		inv := float32(1 / math.Sqrt(dot64(x, x)/float64(n)+float64(a.Eps)))
+		inv := float32(1 / math.Sqrt(cpu.Deviations(x, 0)/float64(n)+float64(a.eps)))
 		if len(a.inv) > 0 {
 			a.inv[r] = inv
 		}
-		offset, w := a.Offset, a.w[:len(x)]
-		for j, v := range x {
-			y[j] = v * inv * (offset + w[j])
-		}
+		cpu.ScaledProduct(a.y[r*n:][:n], x, a.gain, inv)
 	}
 })
 
 // Backward computes, with g = dy·(Offset+w) and x̂ = x/rms, dx = (g - x̂·mean(g·x̂))/rms and dw = Σ dy·x̂ over the rows.
 func (k RMSNorm) Backward(c *Call) {
-	w, parts := vec(c.X[1], c.Scratch)
-	n := len(w)
+	gain, parts := k.gain(c)
+	n := len(gain)
 	rows := c.X[0].Len() / n
-	a := rmsArgs{RMSNorm: k, x: c.X[0].F32, w: w, inv: c.Saved, dy: c.DY.F32}
+	a := rmsArgs{x: c.X[0].F32, gain: gain, inv: c.Saved, dy: c.DY.F32}
 	if c.DX[0] != nil {
 		a.dx = c.DX[0].F32
 	}
@@ -93,32 +104,19 @@ func (k RMSNorm) Backward(c *Call) {
 
 // rmsBackward runs over chunks of rows.
 var rmsBackward = cpu.NewLoop(func(a *rmsArgs, lo, hi int) {
-	n := len(a.w)
+	n := len(a.gain)
 	for chunk := lo; chunk < hi; chunk++ {
 		dw := part(a.dw, chunk, n)
 		for r := chunk * rowChunk; r < min((chunk+1)*rowChunk, len(a.x)/n); r++ {
-			inv, x := a.inv[r], a.x[r*n:][:n]
-			dy := a.dy[r*n:][:len(x)]
+			inv, x, dy := a.inv[r], a.x[r*n:][:n], a.dy[r*n:][:n]
 			if dw != nil {
-				addScaled(dw, dy, x, 0, inv)
+				cpu.AddNormalized(dw, dy, x, 0, inv)
 			}
 			if a.dx != nil {
-				a.row(a.dx[r*n:][:n], dy, x, inv)
+				_, pull := cpu.WeightedNormSums(dy, a.gain, x, 0)
+				i := float64(inv)
+				cpu.WeightedNormGrad(a.dx[r*n:][:n], dy, a.gain, x, inv, 0, float32(-pull/float64(n)*i*i*i), 0)
 			}
 		}
 	}
 })
-
-// row computes the gradient of one row; dx may be dy.
-func (a *rmsArgs) row(dx, dy, x []float32, inv float32) {
-	offset, w := a.Offset, a.w[:len(x)]
-	dx, dy = dx[:len(x)], dy[:len(x)]
-	for j, g := range dy {
-		dx[j] = g * (offset + w[j])
-	}
-	i := float64(inv)
-	pull := float32(dot64(dx, x) / float64(len(x)) * i * i * i)
-	for j, v := range x {
-		dx[j] = dx[j]*inv - v*pull
-	}
-}

@@ -64,14 +64,6 @@ func part(parts []float32, chunk, n int) []float32 {
 	return p
 }
 
-// addScaled adds dy·(x - mean)·inv, a row's contribution to the gradient of a norm's weight.
-func addScaled(dst, dy, x []float32, mean, inv float32) {
-	dy, x = dy[:len(dst)], x[:len(dst)]
-	for j, g := range dy {
-		dst[j] += g * ((x[j] - mean) * inv)
-	}
-}
-
 // columnArgs are the operands of columnLoop: partial sums [count, len(dst)] and their total.
 type columnArgs struct {
 	dst, parts []float32
