@@ -67,6 +67,7 @@ type rotaryArgs struct {
 	dst, src, cos, sin []float32
 	positions          []int32
 	sign               float32 // 1 turns forward, -1 back
+	over               bool    // dst is src
 }
 
 func (k Rotary) rotate(dst, src *Tensor, c *Call, sign float32) {
@@ -76,32 +77,39 @@ func (k Rotary) rotate(dst, src *Tensor, c *Call, sign float32) {
 			panic(fmt.Sprintf("rotary: position %d of token %d; the tables hold positions 0 to %d", p, i, limit-1))
 		}
 	}
-	rotaryLoop.Run(src.Shape.Rows(), 16, rotaryArgs{k, dst.F32, src.F32, c.X[1].F32, c.X[2].F32, c.X[3].I32, sign})
+	if q, kv := k.Spans[0], k.Spans[1]; q.Stride == kv.Stride && kv.Offset == q.Offset+q.Count*q.Stride {
+		k.Spans = [2]HeadSpan{{q.Offset, q.Stride, q.Count + kv.Count}} // neighbours make one call
+	}
+	over := len(dst.F32) > 0 && &dst.F32[0] == &src.F32[0]
+	rotaryLoop.Run(src.Shape.Rows(), 16, rotaryArgs{k, dst.F32, src.F32, c.X[1].F32, c.X[2].F32, c.X[3].I32, sign, over})
 }
 
 // rotaryLoop runs over tokens.
 var rotaryLoop = cpu.NewLoop(func(a *rotaryArgs, lo, hi int) {
 	width, half := len(a.src)/len(a.positions), a.Rot/2
 	for t := lo; t < hi; t++ {
-		row := a.dst[t*width : (t+1)*width]
-		copy(row, a.src[t*width:])
+		dst, src := a.dst[t*width:][:width], a.src[t*width:][:width]
+		if !a.over {
+			a.copyRest(dst, src)
+		}
 		p := int(a.positions[t]) * half
 		cos, sin := a.cos[p:p+half], a.sin[p:p+half]
 		for _, s := range a.Spans {
-			for h := range s.Count {
-				head := row[s.Offset+h*s.Stride:]
-				turn(head[:half], head[half:2*half], cos, sin, a.sign)
+			if s.Count > 0 {
+				cpu.Rotate(dst[s.Offset:], src[s.Offset:], cos, sin, a.sign, s.Count, s.Stride)
 			}
 		}
 	}
 })
 
-// turn rotates the pairs (x[j], y[j]) in place.
-func turn(x, y, cos, sin []float32, sign float32) {
-	y, cos, sin = y[:len(x)], cos[:len(x)], sin[:len(x)]
-	for j, u := range x {
-		v, c, s := y[j], cos[j], sign*sin[j]
-		x[j] = u*c - v*s
-		y[j] = v*c + u*s
+// copyRest copies a row but for spans without gaps, which Rotate writes whole.
+func (k Rotary) copyRest(dst, src []float32) {
+	done := 0
+	for _, s := range k.Spans {
+		if s.Count > 0 && s.Stride == k.Rot && s.Offset >= done {
+			copy(dst[done:s.Offset], src[done:])
+			done = s.Offset + s.Count*s.Stride
+		}
 	}
+	copy(dst[done:], src[done:])
 }

@@ -69,6 +69,10 @@ func TestRotary(t *testing.T) {
 	run("qkv", kernel.Rotary{Dim: 10, Rot: 10, Spans: [2]kernel.HeadSpan{{0, 10, 4}, {40, 10, 2}}}, 2, 7, 80)
 	run("neox", kernel.Rotary{Dim: 12, Rot: 4, Spans: [2]kernel.HeadSpan{{0, 36, 3}, {12, 36, 3}}}, 3, 5, 108)
 	run("many tokens", kernel.Rotary{Dim: 4, Rot: 4, Spans: [2]kernel.HeadSpan{{0, 4, 2}}}, 3, 41, 9)
+	run("wide heads", kernel.Rotary{Dim: 64, Rot: 64, Spans: [2]kernel.HeadSpan{{0, 64, 2}, {128, 64, 1}}}, 2, 19, 256)
+	run("keys first", kernel.Rotary{Dim: 22, Rot: 22, Spans: [2]kernel.HeadSpan{{47, 22, 3}, {1, 22, 2}}}, 2, 5, 115)
+	run("part of a head", kernel.Rotary{Dim: 40, Rot: 32, Spans: [2]kernel.HeadSpan{{0, 120, 2}, {40, 120, 2}}}, 2, 5, 240)
+	run("one rotates whole", kernel.Rotary{Dim: 16, Rot: 16, Spans: [2]kernel.HeadSpan{{3, 20, 2}, {40, 16, 2}}}, 2, 5, 75)
 	for _, k := range []kernel.Rotary{{Dim: 4, Rot: 6}, {Dim: 4, Rot: 3}, {Dim: 4}, {Dim: 4, Rot: 4, Spans: [2]kernel.HeadSpan{{0, 2, 2}}}} {
 		in := []kernel.Spec{spec(1, 1, 8), spec(9, k.Rot/2), spec(9, k.Rot/2), specI32(1, 1)}
 		if _, err := k.Plan(in, make([]bool, 4)); err == nil {
