@@ -24,7 +24,7 @@ func GemmPacked(alpha float32, a Mat, b *PackedB, beta float32, c Mat) {
 	if trivial(alpha, a.Cols, beta, c) {
 		return
 	}
-	g := product{ks: b.ks, m: c.Rows, n: c.Cols, k: a.Cols, alpha: alpha, beta: beta, a: a, c: c, panels: &b.panels, packed: true}
+	g := product{ks: b.ks, m: c.Rows, n: c.Cols, k: a.Cols, alpha: alpha, beta: beta, a: a, c: c, panels: b.panels, packed: true}
 	g.plan()
 	g.compute()
 }
@@ -143,9 +143,8 @@ func (g *product) compute() {
 func (g *product) sequential(s *scratch) {
 	for more := g.firstSlab(); more; more = g.nextSlab() {
 		if g.modeB == sharedB && !g.packed {
+			g.roomForSlab(&s.shared)
 			v := g.slab
-			g.panels = &s.shared
-			s.shared.f32 = room(s.shared.f32, (v.p1-v.p0)*roundUp(v.j1-v.j0, g.ks.nr))
 			g.packPanels(s.shared.f32, g.ks.nr*(v.p1-v.p0), v.p0, v.p1, v.j0, v.j1)
 		}
 		rows := g.rowsOfBlock()
@@ -153,6 +152,13 @@ func (g *product) sequential(s *scratch) {
 			g.block(s, i, min(i+rows, g.m), g.slab.j0, g.slab.j1)
 		}
 	}
+}
+
+// roomForSlab lets the product use p for the slab.
+func (g *product) roomForSlab(p *panels) {
+	p.height = g.slab.p1 - g.slab.p0
+	p.f32 = room(p.f32, p.height*roundUp(g.slab.j1-g.slab.j0, g.ks.nr))
+	g.panels = *p
 }
 
 // firstSlab begins a walk over b in slabs. With the whole of b at hand there is one.

@@ -120,6 +120,7 @@ func TestGemmRejectsBadOperands(t *testing.T) {
 		"short up":     func() { SiLU.Gate(x, x, x[:3:3]) },
 		"activation":   func() { Activation(3).Apply(x, x) },
 		"short x":      func() { NormGrad(x, x, x[:3:3], 1, 0, 1, 0) },
+		"packed block": func() { PackB(Weights{F32: x, Rows: 1, Cols: 12}, false).Block(0, 1, 3, 12) },
 		"weights":      func() { PackB(Weights{F32: x, Rows: 4, Cols: 4}, false) },
 	} {
 		func() {
@@ -146,6 +147,11 @@ func TestProductsAllocateNothing(t *testing.T) {
 			"transposed": func() { Gemm(1, big.T(), wide.T(), 1, out.T()) },
 			"small":      func() { Gemm(1, small, small, 0, out.Block(0, 0, 8, 8)) },
 			"packed":     func() { GemmPacked(1, big, packed, 0, out) },
+			"pack": func() {
+				packed.Pack(wide)
+				b := packed.Block(0, n, 32, n)
+				GemmPacked(1, big, &b, 0, out.Block(0, 32, n, n-32))
+			},
 			"batch":      func() { GemmBatch(30, 1, small, wide.Block(0, 0, 8, 8), 0, out.Block(0, 0, 8, 8), 0, 8, 8) },
 			"exp":        func() { ExpSub(out.Data, 1) },
 			"activation": func() { GELU.GateGradient(out.Data, nil, out.Data, big.Data[:len(out.Data)], out.Data) },

@@ -1,5 +1,7 @@
 package cpu
 
+import "fmt"
+
 // PackedB is the right operand of products, stored once in the order in which the kernels read it, in its storage type. Products widen
 // 16-bit values as they read them, which is exact.
 type PackedB struct {
@@ -11,37 +13,78 @@ type PackedB struct {
 // PackB returns w, or its transpose, packed as the right operand of GemmPacked. It keeps no reference to w.
 func PackB(w Weights, transpose bool) *PackedB {
 	w.check()
-	p := &PackedB{ks: currentKernels(), rows: w.Rows, cols: w.Cols}
+	m := Mat{w.F32, w.Rows, w.Cols, w.Cols, 1}
 	if transpose {
-		p.rows, p.cols = w.Cols, w.Rows
+		m = m.T()
 	}
-	nr := p.ks.nr
-	size := roundUp(p.cols, nr) * p.rows
+	p := new(PackedB)
 	src := w.BF16
 	switch {
 	case w.BF16 != nil:
-		p.panels.f, p.panels.u16 = wideBF16, make([]uint16, size)
+		p.panels.f = wideBF16
 	case w.F16 != nil:
 		src = w.F16
-		p.panels.f, p.panels.u16 = wideF16, make([]uint16, size)
+		p.panels.f = wideF16
 	default:
-		p.panels.f32 = make([]float32, size)
+		p.Pack(m)
+		return p
 	}
-	rs, cs := w.Cols, 1
-	if transpose {
-		rs, cs = 1, w.Cols
-	}
+	nr := p.shape(m)
+	p.panels.u16 = make([]uint16, roundUp(p.cols, nr)*p.rows)
 	Parallel((p.cols+nr-1)/nr, 4, func(lo, hi int) {
-		j0, j1 := lo*nr, min(hi*nr, p.cols)
-		if p.panels.u16 == nil {
-			p.ks.packB(p.panels.f32[j0*p.rows:], nr*p.rows, Mat{w.F32, p.rows, p.cols, rs, cs}, 0, p.rows, j0, j1)
-			return
-		}
-		for j := j0; j < j1; j += nr {
-			pack16(p.panels.u16[j*p.rows:], p.ks.order16(w.BF16 != nil), src, rs, cs, j, min(nr, j1-j), p.rows)
+		for j := lo * nr; j < min(hi*nr, p.cols); j += nr {
+			pack16(p.panels.u16[j*p.rows:], p.ks.order16(w.BF16 != nil), src, m.RS, m.CS, j, min(nr, p.cols-j), p.rows)
 		}
 	})
 	return p
+}
+
+// Pack replaces what p held by b. It reuses the memory of a matrix that Pack put there before, and keeps no reference to b.
+func (p *PackedB) Pack(b Mat) {
+	b.check("b")
+	nr := p.shape(b)
+	p.panels.f32 = room(p.panels.f32, roundUp(p.cols, nr)*p.rows)
+	packLoop.Run((p.cols+nr-1)/nr, 4, packArgs{p, b})
+}
+
+// shape takes over the extents of b and returns the width of the panels of the level in use.
+func (p *PackedB) shape(b Mat) (nr int) {
+	p.ks, p.rows, p.cols = currentKernels(), b.Rows, b.Cols
+	p.panels.height = b.Rows
+	return p.ks.nr
+}
+
+// packArgs are the operands of packLoop.
+type packArgs struct {
+	p *PackedB
+	b Mat
+}
+
+// packLoop runs over panels.
+var packLoop = NewLoop(func(a *packArgs, lo, hi int) {
+	p, nr := a.p, a.p.ks.nr
+	p.ks.packB(p.panels.f32[lo*nr*p.rows:], nr*p.rows, a.b, 0, p.rows, lo*nr, min(hi*nr, p.cols))
+})
+
+// PanelCols is a multiple of the width of the panels at every level.
+const PanelCols = 32
+
+// Block returns the view of rows [p0, p1) and columns [j0, j1), where j0 is a multiple of PanelCols.
+func (p *PackedB) Block(p0, p1, j0, j1 int) PackedB {
+	if p0 < 0 || p1 < p0 || p1 > p.rows || j0 < 0 || j1 < j0 || j1 > p.cols || j0%PanelCols != 0 {
+		panic(fmt.Sprintf("cpu: rows %d to %d and columns %d to %d of a packed matrix of %dx%d; expected to begin at a multiple of %d columns",
+			p0, p1, j0, j1, p.rows, p.cols, PanelCols))
+	}
+	v := *p
+	v.rows, v.cols = p1-p0, j1-j0
+	if at := j0*p.panels.height + p0*p.ks.nr; v.rows > 0 && v.cols > 0 {
+		if v.panels.u16 != nil {
+			v.panels.u16 = v.panels.u16[at:]
+		} else {
+			v.panels.f32 = v.panels.f32[at:]
+		}
+	}
+	return v
 }
 
 // order16 returns the place of each column in the rows of a panel of 16-bit values.

@@ -85,6 +85,31 @@ func TestGemmPackedEqualsFloat64(t *testing.T) {
 	})
 }
 
+func TestProductsWithBlocksOfPackedBEqualFloat64(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(27, 28))
+		var again PackedB
+		for range 30 {
+			k, n := 1+r.IntN(1400), 1+r.IntN(200)
+			for name, w := range stored(r, k, n) {
+				p := PackB(w, false)
+				if w.F32 != nil {
+					again.Pack(widened(w))
+					p = &again
+				}
+				p0, j0 := r.IntN(k), r.IntN((n+PanelCols-1)/PanelCols)*PanelCols
+				p1, j1 := p0+1+r.IntN(k-p0), j0+1+r.IntN(n-j0)
+				b := p.Block(p0, p1, j0, j1)
+				m := 1 + r.IntN(40)
+				a, c := fill(Dense(make([]float32, m*(p1-p0)), m, p1-p0), uniform(r)), Dense(make([]float32, m*(j1-j0)), m, j1-j0)
+				GemmPacked(1, a, &b, 0, c)
+				what := fmt.Sprintf("%s %d rows by [%d,%d)x[%d,%d) of %dx%d", name, m, p0, p1, j0, j1, k, n)
+				checkProductOf(t, what, 1, a, widened(w).Block(p0, j0, p1-p0, j1-j0), 0, clone(c), c)
+			}
+		}
+	})
+}
+
 func TestPackedBKeepsStorageSize(t *testing.T) {
 	r := rand.New(rand.NewPCG(23, 24))
 	for name, w := range stored(r, 96, 64) {

@@ -21,7 +21,6 @@ func (p *parallelProduct) compute() {
 	threads := runtime.GOMAXPROCS(0)
 	pack := p.modeB == sharedB && !p.packed
 	if pack {
-		p.product.panels = &p.shared
 		p.packing.p = p
 	}
 	for more := p.firstSlab(); more; more = p.nextSlab() {
@@ -73,7 +72,7 @@ type packSlab struct {
 
 func (w *packSlab) start() {
 	p, v := w.p, w.p.slab
-	p.shared.f32 = room(p.shared.f32, (v.p1-v.p0)*roundUp(v.j1-v.j0, p.ks.nr))
+	p.roomForSlab(&p.shared)
 	w.rows, w.panel = 128, 8
 	w.across = (v.j1 - v.j0 + w.panel*p.ks.nr - 1) / (w.panel * p.ks.nr)
 	pieces := w.across * ((v.p1 - v.p0 + w.rows - 1) / w.rows)

@@ -11,7 +11,7 @@ type product struct {
 	a, c        Mat
 	b           Mat         // unless packed
 	source      panelSource // instead of b
-	panels      *panels     // of all of b, or of the slab
+	panels      panels      // of all of b, or of the slab
 	slab        slab
 	mr, kc      int  // rows of a tile and length of a block of k
 	directA     bool // read a in place
@@ -35,9 +35,10 @@ const (
 
 // panels holds a right operand, or a slab of one, in panels of nr columns; one slice is set.
 type panels struct {
-	f32 []float32
-	u16 []uint16
-	f   family
+	f32    []float32
+	u16    []uint16
+	f      family
+	height int // rows of a panel
 }
 
 func (p *panels) at(i int) unsafe.Pointer {
@@ -286,11 +287,10 @@ func (g *product) panel(s *scratch, j, j0, j1, p0 int) family {
 		t.b, t.ldb = unsafe.Pointer(&s.b[(j-j0)%wide*t.k]), 4*ks.nr
 		t.prefetch = uintptr(t.b) + uintptr(t.k*t.ldb)
 	default:
-		height := g.slab.p1 - g.slab.p0
-		at := (j-g.slab.j0)*height + (p0-g.slab.p0)*ks.nr
-		if g.packed {
-			height = g.k
-			at = j*g.k + p0*ks.nr
+		height := g.panels.height
+		at := j*height + p0*ks.nr
+		if !g.packed {
+			at -= g.slab.j0*height + g.slab.p0*ks.nr
 		}
 		f = g.panels.f
 		if ks.level == generic && f != wideF32 {
