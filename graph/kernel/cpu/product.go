@@ -14,7 +14,7 @@ type product struct {
 	panels      panels      // of all of b, or of the slab
 	slab        slab
 	mr, kc      int  // rows of a tile and length of a block of k
-	directA     bool // read a in place
+	directA     bool // read a in place for all columns of c
 	packed      bool // panels hold all of b
 	modeB       modeB
 }
@@ -78,15 +78,18 @@ func (g *product) plan() {
 	stacked := g.a.RS == 1 && g.m <= 2*ks.lines // as good as panels
 	g.directA = g.n <= 64 || g.m*g.k <= 6144 || g.m <= 8 || stacked
 	mr := ks.mr
-	if g.directA && g.a.CS == 1 && g.a.RS%1024 == 0 { // rows 4 KiB apart compete for the same sets of the L1 cache
+	if g.directA && !g.spreadA() && g.a.CS == 1 {
 		mr = min(mr, 8)
 	}
 	tiles := (g.m + mr - 1) / mr
 	g.mr = (g.m + tiles - 1) / tiles
-	if g.mr > mr-2 {
+	if mr <= 6 && g.mr == mr-1 { // a row less costs low tiles more than a lower last one
 		g.mr = min(mr, g.m)
 	}
 }
+
+// spreadA reports whether a is stored by rows that do not compete for the same sets of the L1 cache, as those do that lie 4 KiB apart.
+func (g *product) spreadA() bool { return g.a.CS == 1 && g.a.RS%1024 != 0 }
 
 func (g *product) planB() {
 	ks := g.ks
@@ -121,6 +124,7 @@ func (g *product) wholeRows() bool {
 type scratch struct {
 	tile    tile
 	a, b, c []float32
+	directA bool   // a is read in place
 	shared  panels // a slab that only this thread uses
 }
 
@@ -156,13 +160,14 @@ func (g *product) block(s *scratch, i0, i1, j0, j1 int) {
 		return
 	}
 	ks, t := g.ks, &s.tile
+	s.directA = g.directA || j1-j0 <= ks.directCols && g.spreadA()
 	t.alpha = g.alpha
 	for p0 := g.slab.p0; p0 < g.slab.p1; p0 += g.kc {
 		t.k, t.beta = min(g.kc, g.slab.p1-p0), 1
 		if p0 == 0 {
 			t.beta = g.beta
 		}
-		if g.directA {
+		if s.directA {
 			t.rsa, t.csa = 4*g.a.RS, 4*g.a.CS
 		} else {
 			s.a = room(s.a, ((i1-i0)/g.mr+1)*ks.panelA(t.k))
@@ -188,7 +193,7 @@ func (g *product) down(s *scratch, f family, i0, i1, j, p0 int) {
 		t.prefetchStep = (step + uintptr(count) - 1) / uintptr(count)
 	}
 	for i := i0; i < i1; i += g.mr {
-		if g.directA {
+		if s.directA {
 			t.a = unsafe.Pointer(&g.a.Data[i*g.a.RS+p0*g.a.CS])
 		} else {
 			t.a = unsafe.Pointer(&s.a[(i-i0)/g.mr*size])

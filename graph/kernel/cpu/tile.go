@@ -46,14 +46,15 @@ type kernels struct {
 	rowKernels bool // there are kernels that add up rows of b
 	gathers    bool // there are kernels that pack the patches of an image
 
-	blockK    int  // longest block of k
-	tiles     int  // most tiles in a block of rows: their panels of a, and two panels of b, stay in the L2 cache
-	panels    int  // panels of b that are packed together
-	perK      bool // shared copies of b hold one block of k, not all of it
-	localRows int  // most rows of c for which each piece of c packs what it needs of b
-	tallCols  int  // most columns of c for which a tall a stored by columns becomes the right operand of the transposed product
-	dotRows   int  // most rows for which b stored by columns is read in place
-	sumRows   int  // most rows for which b stored by rows is read by whole rows
+	blockK     int  // longest block of k
+	tiles      int  // most tiles in a block of rows: their panels of a, and two panels of b, stay in the L2 cache
+	panels     int  // panels of b that are packed together
+	perK       bool // shared copies of b hold one block of k, not all of it
+	directCols int  // most columns of a piece of c for which rows of a are read in place
+	localRows  int  // most rows of c for which each piece of c packs what it needs of b
+	tallCols   int  // most columns of c for which a tall a stored by columns becomes the right operand of the transposed product
+	dotRows    int  // most rows for which b stored by columns is read in place
+	sumRows    int  // most rows for which b stored by rows is read by whole rows
 }
 
 var kernelSets = [...]kernels{
@@ -67,7 +68,7 @@ var kernelSets = [...]kernels{
 	},
 	avx512: {
 		level: avx512, mr: 14, nr: 32, narrow: 16, lines: 16, column: 16, masked: true, pairs: true, dotTile: 3, rowKernels: true, gathers: true,
-		blockK: 1024, tiles: 8, panels: 1, perK: true, localRows: 168, tallCols: 32, dotRows: 8, sumRows: 2,
+		blockK: 1024, tiles: 8, panels: 1, perK: true, directCols: 1024, localRows: 168, tallCols: 32, dotRows: 8, sumRows: 2,
 	},
 	neon: {
 		level: neon, mr: 6, nr: 16, narrow: 8, lines: 8, column: 8, whole: true, dotTile: 2,
