@@ -1,37 +1,36 @@
 package kernel
 
-import "github.com/geotune/geotune/graph/kernel/cpu"
+import (
+	"math"
+
+	"github.com/geotune/geotune/graph/kernel/cpu"
+)
 
 // LMLoss is the language-model head with its loss: the sum of the cross-entropies of the logits h·Wᵀ + b, as CrossEntropy defines it.
-// Logits exist only for a chunk of tokens at a time, never for the whole batch, and only for tokens that have a target: prompts and
-// padding cost nothing.
 //
 // Inputs: h[..., d]; w, (V,d) or (d,V) with InOut; (b[V] with Bias); targets[...] I32. Output: [1].
 //
-// The gradient of h is finished in Forward up to the factor dy, while a chunk's probabilities are at hand. Where W or b is trained,
-// Backward computes the logits once more, which is cheaper to hold than a second copy of W's gradient between the passes. In products
-// of 2·tokens·V·d operations: one for the loss, one more for dh, two for dW and db.
+// Logits never leave the cache: they exist for a tile of tokens and entries of the vocabulary at a time, with a running maximum and sum
+// for each token, and only for tokens that have a target. The gradient of h is the mean of the rows of W under the softmax less the row
+// of the target, which is what attention computes with W for keys and values (Dao, "FlashAttention-2", 2023). Forward finishes it up to
+// the factor dy. Where W or b is trained, Backward computes the logits once more. In products of 2·tokens·V·d operations: one for the
+// loss, one more for dh, two for dW and db.
 type LMLoss struct {
 	Bias  bool // there is an input b
 	InOut bool // w is (d,V)
-	// MaxLogits bounds the logits that exist at a time (at least those of one token do); 0 stands for 32 Mi, 128 MiB. A chunk then still
-	// has 256 tokens at a vocabulary of 128k, enough for products to run at full speed.
-	MaxLogits int
 }
+
+// The extents of a tile of logits, which stays in a second-level cache of 1 MiB with what a product reads beside it.
+const (
+	lossTokens  = 128
+	lossEntries = 32 * cpu.PanelCols
+)
 
 // String returns "lm loss".
 func (LMLoss) String() string { return "lm loss" }
 
-// chunk returns how many of the tokens have their logits computed together.
-func (k LMLoss) chunk(tokens, vocabulary int) int {
-	limit := k.MaxLogits
-	if limit == 0 {
-		limit = 32 << 20
-	}
-	return min(tokens, max(1, limit/max(1, vocabulary)))
-}
-
-// Plan checks the inputs. Saved holds the gradient of h for dy = 1.
+// Plan checks the inputs. Saved holds the largest logit of each token that has a target with the reciprocal of its sum, and the gradient
+// of h for dy = 1.
 func (k LMLoss) Plan(in []Spec, need []bool) (Plan, error) {
 	want := []operand{{"h", activation}, {"w", stored}, {"targets", integer}}
 	if k.Bias {
@@ -48,10 +47,12 @@ func (k LMLoss) Plan(in []Spec, need []bool) (Plan, error) {
 	if err := checkShape("lm loss", "targets", targets, h[:len(h)-1]...); err != nil {
 		return Plan{}, err
 	}
-	chunk := k.chunk(h.Rows(), v)
-	p := Plan{Out: Shape{1}, ForwardScratch: chunk * (v + 1 + h.Last())}
+	p := Plan{Out: Shape{1}, ForwardScratch: h.Size()}
+	if anyOf(need) {
+		p.Saved = 2 * h.Rows()
+	}
 	if need[0] {
-		p.Saved = h.Size()
+		p.Saved += h.Size()
 	}
 	if k.Bias {
 		if err := checkShape("lm loss", "b", in[2].Shape, v); err != nil {
@@ -59,143 +60,131 @@ func (k LMLoss) Plan(in []Spec, need []bool) (Plan, error) {
 		}
 		p.ForwardScratch += vecScratch(in[2])
 	}
+	block := min(v, lossEntries)
 	if need[1] || k.Bias && need[2] {
-		p.BackwardScratch = p.ForwardScratch
+		p.BackwardScratch = p.ForwardScratch + h.Rows()*block
 		p.ReadsX = []int{0, 1, 2, 3}[:len(in)]
 	}
 	if k.Bias && need[2] {
-		p.BackwardScratch += v + columnSumScratch(chunk, v)
+		p.BackwardScratch += columnSumScratch(h.Rows(), block)
 	}
 	return p, nil
 }
 
-// head walks through the tokens that have a target in chunks.
-type head struct {
+// lmHead is a pass over the tokens that have a target.
+type lmHead struct {
 	LMLoss
-	hidden    cpu.Mat // h of all tokens
-	all       []int32 // their targets
-	w         *Tensor
-	b         []float32
-	v         int // size of the vocabulary
-	capacity  int // tokens of a chunk
-	at        int // where the search for the next chunk begins
-	chunkRows *chunkRows
-	mem       [3][]float32 // logits, h and losses of a chunk
-	rest      []float32    // of the scratch
-
-	// The current chunk: one row for each of its tokens.
-	h, logits cpu.Mat
-	losses    []float32
+	*lmTokens
+	w *Tensor
+	b []float32
+	v int     // size of the vocabulary
+	h cpu.Mat // of those tokens
 }
 
-// chunkRows says which tokens a chunk holds, and their targets.
-type chunkRows struct{ tokens, targets []int32 }
+// lmTokens is what a pass knows of the tokens that have a target, and its working memory.
+type lmTokens struct {
+	tokens, targets []int32
+	stats           []lmStats
+	packs           [2]cpu.PackedB // a block of W
+}
 
-var freeChunkRows free[chunkRows]
+var idleLMTokens free[lmTokens]
 
-// start lays out the working memory of a pass, which stop gives back.
-func (k LMLoss) start(c *Call) head {
-	d := head{LMLoss: k, hidden: c.X[0].Mat(), all: c.X[len(c.X)-1].I32, w: c.X[1], chunkRows: freeChunkRows.get()}
-	d.v = c.X[1].Shape[0]
+// start brings the tokens that have a target together; mem is what it leaves of the scratch. stop ends the pass.
+func (k LMLoss) start(c *Call) (d lmHead, mem []float32) {
+	d = lmHead{LMLoss: k, lmTokens: idleLMTokens.get(), w: c.X[1], v: c.X[1].Shape[0], h: c.X[0].Mat()}
 	if k.InOut {
 		d.v = c.X[1].Shape[1]
 	}
-	d.rest = c.Scratch
+	all := c.X[len(c.X)-1].I32
+	checkTargets("lm loss", all, d.v)
+	mem = c.Scratch
 	if k.Bias {
-		d.b, d.rest = vec(c.X[2], d.rest)
+		d.b, mem = vec(c.X[2], mem)
 	}
-	d.capacity = k.chunk(d.hidden.Rows, d.v)
-	for i, n := range [3]int{d.v, d.hidden.Cols, 1} {
-		d.mem[i] = take(&d.rest, d.capacity*n)
-	}
-	return d
-}
-
-func (d *head) stop() { freeChunkRows.put(d.chunkRows) }
-
-// next computes the logits and losses of the next chunk, and with probabilities turns the logits into their gradient, the softmax less
-// one at the target. It returns false when no token is left.
-func (d *head) next(probabilities bool) bool {
-	n := d.gather()
-	if n == 0 {
-		return false
-	}
-	d.logits, d.losses = cpu.Dense(d.mem[0][:n*d.v], n, d.v), d.mem[2][:n]
-	beta := float32(0)
-	if d.Bias {
-		fillRows(d.logits.Data, d.b)
-		beta = 1
-	}
-	mulWeight(1, d.h, d.w, !d.InOut, beta, d.logits)
-	a := lossArgs{logits: d.logits.Data, targets: d.chunkRows.targets, losses: d.losses}
-	if probabilities {
-		probabilityLoop.Run(n, rowGrain(d.v), a)
-	} else {
-		lossLoop.Run(n, rowGrain(d.v), a)
-	}
-	return true
-}
-
-// gather brings the next tokens that have a target together and returns their number.
-func (d *head) gather() int {
-	r, width := d.chunkRows, d.hidden.Cols
-	r.tokens, r.targets = r.tokens[:0], r.targets[:0]
-	for ; d.at < len(d.all) && len(r.tokens) < d.capacity; d.at++ {
-		if d.all[d.at] != ignored {
-			copy(d.mem[1][len(r.tokens)*width:], d.hidden.Data[d.at*width:][:width])
-			r.tokens, r.targets = append(r.tokens, int32(d.at)), append(r.targets, d.all[d.at])
+	d.tokens, d.targets, d.stats = d.tokens[:0], d.targets[:0], d.stats[:0]
+	for i, t := range all {
+		if t != ignored {
+			d.tokens, d.targets = append(d.tokens, int32(i)), append(d.targets, t)
+			d.stats = append(d.stats, lmStats{peak: float32(math.Inf(-1))})
 		}
 	}
-	n := len(r.tokens)
-	d.h = cpu.Dense(d.mem[1][:n*width], n, width)
-	return n
-}
-
-// inputGrad overwrites h of the chunk with its gradient logits·W and writes that to the tokens' rows of dh.
-func (d *head) inputGrad(dh []float32) {
-	mulWeight(1, d.logits, d.w, d.InOut, 0, d.h)
-	for i, token := range d.chunkRows.tokens {
-		copy(dh[int(token)*d.h.Cols:], d.h.Data[i*d.h.Cols:][:d.h.Cols])
-	}
-}
-
-// probabilityLoop runs over rows. It computes the losses and overwrites the logits with their gradient.
-var probabilityLoop = cpu.NewLoop(func(a *lossArgs, lo, hi int) {
-	v := len(a.logits) / len(a.targets)
-	for r := lo; r < hi; r++ {
-		x, target := a.logits[r*v:(r+1)*v], a.targets[r]
-		top, at, sum := cpu.Max(x), x[target], 0.0
-		for first := 0; first < v; first += expBlock {
-			sum += float64(cpu.ExpSub(x[first:min(first+expBlock, v)], top))
+	width := d.h.Cols
+	h := take(&mem, d.h.Rows*width)[:len(d.tokens)*width]
+	if len(d.tokens) < d.h.Rows {
+		for i, t := range d.tokens {
+			copy(h[i*width:], d.h.Data[int(t)*width:][:width])
 		}
-		a.losses[r] = rowLoss(at, top, sum)
-		cpu.Scale(x, float32(1/sum))
-		x[target]--
+		d.h = cpu.Dense(h, len(d.tokens), width)
 	}
-})
+	return d, mem
+}
+
+func (d *lmHead) stop() { idleLMTokens.put(d.lmTokens) }
+
+// tiles returns the tiles of a block of the vocabulary.
+func (d *lmHead) tiles(v0 int) lmTiles {
+	v1 := min(v0+lossEntries, d.v)
+	return lmTiles{lmHead: *d, v0: v0, v1: v1, logits: d.w.packedBlock(!d.InOut, 0, d.h.Cols, v0, v1, &d.packs[0])}
+}
+
+// run computes the tiles.
+func (d *lmHead) run(loop *cpu.Loop[lmTiles], a lmTiles) {
+	loop.Run((len(d.tokens)+lossTokens-1)/lossTokens, 1, a)
+}
 
 // Forward computes the loss and, if wanted, the gradient of h.
 func (k LMLoss) Forward(c *Call) {
-	d := k.start(c)
+	d, _ := k.start(c)
 	defer d.stop()
-	checkTargets("lm loss", d.all, d.v)
-	grad := len(c.Saved) > 0
-	clear(c.Saved)
-	sum := 0.0
-	for d.next(grad) {
-		sum += total(d.losses)
-		if grad {
-			d.inputGrad(c.Saved)
+	width := d.h.Cols
+	stats, dh := k.saved(c)
+	for v0 := 0; v0 < d.v; v0 += lossEntries {
+		a := d.tiles(v0)
+		if len(dh) > 0 {
+			a.input = d.w.packedBlock(d.InOut, v0, a.v1, 0, width, &d.packs[1])
+			a.dh = cpu.Dense(dh[:len(d.tokens)*width], len(d.tokens), width)
+		}
+		d.run(lmForward, a)
+	}
+	loss := 0.0
+	for i, s := range d.stats {
+		loss += float64(rowLoss(s.target, s.peak, s.sum))
+		if len(stats) > 0 {
+			stats[2*i], stats[2*i+1] = s.peak, float32(1/s.sum)
 		}
 	}
-	c.Y.F32[0] = float32(sum)
+	c.Y.F32[0] = float32(loss)
+	if len(dh) > 0 {
+		lmFinish.Run(len(d.tokens), rowGrain(width), lmTiles{lmHead: d, dh: cpu.Dense(dh, len(d.tokens), width)})
+		spreadRows(dh, width, d.tokens)
+	}
 }
 
-// Backward scales the gradient of h and computes those of W and b chunk by chunk.
+// saved returns the parts of Saved, which are empty where nobody wants them.
+func (LMLoss) saved(c *Call) (stats, dh []float32) {
+	n := min(len(c.Saved), 2*c.X[0].Shape.Rows())
+	return c.Saved[:n], c.Saved[n:]
+}
+
+// spreadRows moves row i to row to[i], where to ascends, and clears all others.
+func spreadRows(rows []float32, width int, to []int32) {
+	end := len(rows)
+	for i := len(to) - 1; i >= 0; i-- {
+		at := int(to[i]) * width
+		clear(rows[at+width : end])
+		copy(rows[at:at+width], rows[i*width:])
+		end = at
+	}
+	clear(rows[:end])
+}
+
+// Backward scales the gradient of h and computes those of W and b block by block.
 func (k LMLoss) Backward(c *Call) {
 	dy := c.DY.F32[0]
+	stats, unscaled := k.saved(c)
 	if dh := c.DX[0]; dh != nil {
-		scaleTo(dh.F32, dy, c.Saved)
+		scaleTo(dh.F32, dy, unscaled)
 	}
 	dw := c.DX[1]
 	var db []float32
@@ -205,22 +194,29 @@ func (k LMLoss) Backward(c *Call) {
 	if dw == nil && db == nil {
 		return
 	}
-	d := k.start(c)
+	d, mem := k.start(c)
 	defer d.stop()
-	clear(db)
-	beta := float32(0) // the first chunk overwrites
-	for ; d.next(true); beta = 1 {
+	n := len(d.tokens)
+	grads := take(&mem, c.X[0].Shape.Rows()*min(d.v, lossEntries))
+	for v0 := 0; v0 < d.v; v0 += lossEntries {
+		a := d.tiles(v0)
+		a.dy, a.saved = dy, stats
+		a.grads = cpu.Dense(grads[:n*(a.v1-v0)], n, a.v1-v0)
+		d.run(lmBackward, a)
 		if dw != nil {
-			weightGrad(dy, d.logits, d.h, k.InOut, beta, dw)
+			d.weightGrad(a, dw.Mat())
 		}
 		if db != nil {
-			mem := d.rest
-			sum := take(&mem, len(db))
-			columnSum(sum, d.logits.Data, mem)
-			cpu.Axpy(dy, sum, db)
+			columnSum(db[v0:a.v1], a.grads.Data, mem)
 		}
 	}
-	if dw != nil && beta == 0 {
-		clear(dw.F32)
+}
+
+// weightGrad computes the part of dW that belongs to a block of the vocabulary.
+func (d *lmHead) weightGrad(a lmTiles, dw cpu.Mat) {
+	if d.InOut {
+		cpu.Gemm(1, d.h.T(), a.grads, 0, dw.Block(0, a.v0, dw.Rows, a.v1-a.v0))
+		return
 	}
+	cpu.Gemm(1, a.grads.T(), d.h, 0, dw.Block(a.v0, 0, a.v1-a.v0, dw.Cols))
 }

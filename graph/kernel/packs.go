@@ -48,3 +48,16 @@ func mulWeight(alpha float32, a cpu.Mat, w *Tensor, transpose bool, beta float32
 	}
 	cpu.Gemm(alpha, a, m, beta, c)
 }
+
+// packedBlock returns rows [p0, p1) and columns [j0, j1) of op(W) packed as the right operand of a product, in mem if they are float32.
+func (t *Tensor) packedBlock(transpose bool, p0, p1, j0, j1 int, mem *cpu.PackedB) cpu.PackedB {
+	if t.DType != F32 {
+		return t.packed(transpose).Block(p0, p1, j0, j1)
+	}
+	m := t.Mat()
+	if transpose {
+		m = m.T()
+	}
+	mem.Pack(m.Block(p0, j0, p1-p0, j1-j0))
+	return *mem
+}
