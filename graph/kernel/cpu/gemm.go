@@ -119,14 +119,17 @@ func newProduct(alpha float32, a, b Mat, beta float32, c Mat) product {
 	return product{ks: ks, m: c.Rows, n: c.Cols, k: a.Cols, alpha: alpha, beta: beta, a: a, b: b, c: c}
 }
 
-// parallelFlops is how many operations make it worth to wake other threads.
-const parallelFlops = 2e6
+// parallelFlops is how many operations make it worth to wake other threads, nestedFlops while these are likely busy with another loop.
+const (
+	parallelFlops = 2e6
+	nestedFlops   = 5e7
+)
 
 func (g *product) flops() float64 { return 2 * float64(g.m) * float64(g.n) * float64(g.k) }
 
 // compute runs the product, on several threads if it is large.
 func (g *product) compute() {
-	if g.flops() < parallelFlops || runtime.GOMAXPROCS(0) == 1 {
+	if f := g.flops(); f < parallelFlops || f < nestedFlops && loops.Load() > 0 || runtime.GOMAXPROCS(0) == 1 {
 		s := idleScratch.get()
 		g.items(s, 0, 1, 0, 0, 0)
 		idleScratch.put(s)

@@ -35,10 +35,12 @@ func parallel(n, grain int, r runner) {
 		return
 	}
 	t := newTask(r, n, grain, chunks)
+	loops.Add(1)
 	t.offer(helpers)
 	if !t.work(false) {
 		t.wait()
 	}
+	loops.Add(-1)
 	failed := t.failed.Swap(nil)
 	t.r = nil // keep no operand alive
 	t.release()
@@ -46,6 +48,9 @@ func parallel(n, grain int, r runner) {
 		panic(failed.value)
 	}
 }
+
+// loops counts the loops under way on several threads.
+var loops atomic.Int64
 
 // task is a loop that several threads work on. Whoever is free takes the next chunk from a counter; the caller waits for chunks, never
 // for a worker that was not scheduled. A worker may find the task long finished, so it is reused only when nobody refers to it.
