@@ -60,11 +60,13 @@ func (k Attention) Plan(in []Spec, need []bool) (Plan, error) {
 	return p, nil
 }
 
-// The extents of a tile of scores. With heads of 64 to 128 its products take 2 to 4 MFLOP, and both tiles of the backward pass
-// stay in a second-level cache of 512 KiB together with their operands.
+// The extents of a tile of scores. Low tiles compute little beyond a causal mask, and both tiles of the backward pass stay in the
+// first-level cache or near it. A tile of keys is packed once for a block of queries, unless there are only few.
 const (
-	queryTile = 64
-	keyTile   = 256
+	queryTile  = 32
+	queryBlock = 256
+	keyTile    = 256
+	fewQueries = 16
 )
 
 // attentionArgs are the operands of a pass over all heads.
@@ -90,6 +92,9 @@ func (k Attention) args(c *Call) attentionArgs {
 	return a
 }
 
+// few reports whether there are so few queries that packing keys for them does not pay.
+func (a *attentionArgs) few() bool { return a.q.tokens <= fewQueries }
+
 // segment returns the segment numbers of the tokens [t0, t1) of a sequence, nil when there are none.
 func (a *attentionArgs) segment(b, t0, t1 int) []int32 {
 	if a.segments == nil {
@@ -102,26 +107,29 @@ func (a *attentionArgs) segment(b, t0, t1 int) []int32 {
 func (k Attention) Forward(c *Call) { k.forward(k.args(c)) }
 
 func (k Attention) forward(a attentionArgs) {
-	tiles := (a.q.tokens + queryTile - 1) / queryTile
-	attentionForward.Run(a.batch*k.Heads*tiles, 1, a)
+	blocks := (a.q.tokens + queryBlock - 1) / queryBlock
+	attentionForward.Run(a.batch*k.Heads*blocks, 1, a)
 }
 
-// attentionForward runs over (sequence, head, tile of queries).
+// attentionForward runs over (sequence, head, block of queries).
 var attentionForward = cpu.NewLoop(func(a *attentionArgs, lo, hi int) {
 	buf := tiles.get()
 	defer tiles.put(buf)
-	n := (a.q.tokens + queryTile - 1) / queryTile
+	n := (a.q.tokens + queryBlock - 1) / queryBlock
 	for task := lo; task < hi; task++ {
-		// The last tiles of a causal mask have the most keys: they go first, so that no worker is left alone with one.
-		q0 := (n - 1 - task%n) * queryTile
-		a.attend(buf, task/n/a.k.Heads, task/n%a.k.Heads, q0, min(q0+queryTile, a.q.tokens))
+		// The last blocks of a causal mask have the most keys: they go first, so that no worker is left alone with one.
+		q0 := (n - 1 - task%n) * queryBlock
+		a.attend(buf, task/n/a.k.Heads, task/n%a.k.Heads, q0, min(q0+queryBlock, a.q.tokens))
 	}
 })
 
 // tileBuffers is the working memory of one worker.
 type tileBuffers struct {
 	scores, grads [queryTile * keyTile]float32
-	peak, sum     [queryTile]float32
+	peak, sum     [queryBlock]float32
+	// The tile of keys and values at hand, as right operands: the transposes for products with queries and with gradients of outputs.
+	keys, values   cpu.PackedB
+	keysT, valuesT cpu.PackedB
 }
 
 var tiles free[tileBuffers]
@@ -131,32 +139,79 @@ func (a *attentionArgs) attend(buf *tileBuffers, b, h, q0, q1 int) {
 	for r := range q1 - q0 {
 		buf.peak[r], buf.sum[r] = float32(math.Inf(-1)), 0
 	}
+	var begun [queryBlock / queryTile]bool // the outputs of a tile of queries have been written
 	kv := h / (a.k.Heads / a.k.KVHeads)
-	q, y := a.q.rows(b, h, q0, q1), a.y.rows(b, h, q0, q1)
-	beta := float32(0) // until the first tile has been written
-	lo, hi := a.vis.keys(q0, q1, a.keys)
-	for k0 := lo; k0 < hi; k0 += keyTile {
-		k1 := min(k0+keyTile, hi)
-		mask := segmentsOf(a.segment(b, q0, q1), a.segment(b, k0, k1))
-		if mask == showsNone {
-			continue
-		}
-		s := cpu.Dense(buf.scores[:(q1-q0)*(k1-k0)], q1-q0, k1-k0)
-		cpu.Gemm(a.k.Scale, q, a.key.rows(b, kv, k0, k1).T(), 0, s)
-		for r := range q1 - q0 {
-			row := buf.scores[r*(k1-k0) : (r+1)*(k1-k0)]
-			shrink := a.accumulate(row, b, q0+r, k0, mask, &buf.peak[r], &buf.sum[r])
-			if beta != 0 && shrink != 1 {
-				cpu.Scale(a.y.row(b, h, q0+r), shrink)
+	first, last := a.vis.keys(q0, q1, a.keys)
+	for k0 := first; k0 < last; k0 += keyTile {
+		k1, packed := min(k0+keyTile, last), a.few()
+		for i := 0; q0+i*queryTile < q1; i++ {
+			t, ok := a.tile(b, h, kv, q0+i*queryTile, min(q0+(i+1)*queryTile, q1), k0, k1)
+			if !ok {
+				continue
 			}
+			if !packed {
+				buf.keysT.Pack(a.key.rows(b, kv, k0, k1).T())
+				buf.values.Pack(a.v.rows(b, kv, k0, k1))
+				packed = true
+			}
+			a.attendTile(buf, t, k0, q0, begun[i])
+			begun[i] = true
 		}
-		cpu.Gemm(1, s, a.v.rows(b, kv, k0, k1), beta, y)
-		beta = 1
 	}
-	if beta == 0 {
-		a.y.clear(b, h, q0, q1)
+	for i := range begun {
+		if t0 := q0 + i*queryTile; t0 < q1 && !begun[i] {
+			a.y.clear(b, h, t0, min(t0+queryTile, q1))
+		}
 	}
 	a.finish(buf, b, h, q0, q1)
+}
+
+// attentionTile names a tile of scores: queries [q0, q1) of head h with keys [k0, k1) of head kv in sequence b.
+type attentionTile struct {
+	b, h, kv       int
+	q0, q1, k0, k1 int
+	mask           segmentMask
+}
+
+// tile returns the tile of those of the keys [k0, k1), packed together, that queries may see, and whether there are any.
+func (a *attentionArgs) tile(b, h, kv, q0, q1, k0, k1 int) (t attentionTile, ok bool) {
+	lo, hi := a.vis.keys(q0, q1, a.keys)
+	lo, hi = max(0, lo-k0)/cpu.PanelCols*cpu.PanelCols+k0, min(hi, k1)
+	if lo >= hi {
+		return t, false
+	}
+	t = attentionTile{b, h, kv, q0, q1, lo, hi, segmentsOf(a.segment(b, q0, q1), a.segment(b, lo, hi))}
+	return t, t.mask != showsNone
+}
+
+// attendTile adds what a tile contributes to the outputs of its queries. The packed keys begin at first, the statistics at query q0.
+func (a *attentionArgs) attendTile(buf *tileBuffers, t attentionTile, first, q0 int, begun bool) {
+	rows, cols := t.q1-t.q0, t.k1-t.k0
+	s := cpu.Dense(buf.scores[:rows*cols], rows, cols)
+	q, y := a.q.rows(t.b, t.h, t.q0, t.q1), a.y.rows(t.b, t.h, t.q0, t.q1)
+	if a.few() {
+		cpu.Gemm(a.k.Scale, q, a.key.rows(t.b, t.kv, t.k0, t.k1).T(), 0, s)
+	} else {
+		keysT := buf.keysT.Block(0, a.k.Dim, t.k0-first, t.k1-first)
+		cpu.GemmPacked(a.k.Scale, q, &keysT, 0, s)
+	}
+	for r := range rows {
+		q := t.q0 + r
+		shrink := a.accumulate(s.Data[r*cols:(r+1)*cols], t.b, q, t.k0, t.mask, &buf.peak[q-q0], &buf.sum[q-q0])
+		if begun && shrink != 1 {
+			cpu.Scale(a.y.row(t.b, t.h, q), shrink)
+		}
+	}
+	beta := float32(0)
+	if begun {
+		beta = 1
+	}
+	if a.few() {
+		cpu.Gemm(1, s, a.v.rows(t.b, t.kv, t.k0, t.k1), beta, y)
+	} else {
+		values := buf.values.Block(t.k0-first, t.k1-first, 0, a.k.Dim)
+		cpu.GemmPacked(1, s, &values, beta, y)
+	}
 }
 
 // accumulate turns a row of scores into exponentials relative to the largest score so far, adds them to the running sum, and returns

@@ -43,8 +43,13 @@ var attentionBackward = cpu.NewLoop(func(a *attentionArgs, lo, hi int) {
 		b, kv := task/a.k.KVHeads, task%a.k.KVHeads
 		a.clearGradients(b, kv, group)
 		for k0 := 0; k0 < a.keys; k0 += keyTile {
+			k1 := min(k0+keyTile, a.keys)
+			key, v := a.key.rows(b, kv, k0, k1), a.v.rows(b, kv, k0, k1)
+			buf.keysT.Pack(key.T())
+			buf.valuesT.Pack(v.T())
+			buf.keys.Pack(key)
 			for h := kv * group; h < (kv+1)*group; h++ {
-				a.columnBlock(buf, b, h, kv, k0, min(k0+keyTile, a.keys))
+				a.columnBlock(buf, b, h, kv, k0, k1)
 			}
 		}
 	}
@@ -69,30 +74,20 @@ func (a *attentionArgs) clearGradients(b, kv, group int) {
 func (a *attentionArgs) columnBlock(buf *tileBuffers, b, h, kv, k0, k1 int) {
 	first, last := a.vis.queries(k0, k1, a.keys)
 	for q0 := first; q0 < last; q0 += queryTile {
-		q1 := min(q0+queryTile, last)
-		lo, hi := a.vis.keys(q0, q1, a.keys)
-		lo, hi = max(lo, k0), min(hi, k1)
-		mask := segmentsOf(a.segment(b, q0, q1), a.segment(b, lo, hi))
-		if mask != showsNone {
-			a.tileGradient(buf, attentionTile{b, h, kv, q0, q1, lo, hi, mask})
+		if t, ok := a.tile(b, h, kv, q0, min(q0+queryTile, last), k0, k1); ok {
+			a.tileGradient(buf, t, k0)
 		}
 	}
 }
 
-// attentionTile names a tile of scores: queries [q0, q1) of head h with keys [k0, k1) of head kv in sequence b.
-type attentionTile struct {
-	b, h, kv       int
-	q0, q1, k0, k1 int
-	mask           segmentMask
-}
-
-// tileGradient adds the contributions of one tile.
-func (a *attentionArgs) tileGradient(buf *tileBuffers, t attentionTile) {
+// tileGradient adds the contributions of one tile. The packed keys begin at first.
+func (a *attentionArgs) tileGradient(buf *tileBuffers, t attentionTile, first int) {
 	rows, cols := t.q1-t.q0, t.k1-t.k0
 	q, dy := a.q.rows(t.b, t.h, t.q0, t.q1), a.dy.rows(t.b, t.h, t.q0, t.q1)
-	key := a.key.rows(t.b, t.kv, t.k0, t.k1)
+	lo, hi := t.k0-first, t.k1-first
+	keys, keysT, valuesT := buf.keys.Block(lo, hi, 0, a.k.Dim), buf.keysT.Block(0, a.k.Dim, lo, hi), buf.valuesT.Block(0, a.k.Dim, lo, hi)
 	p := cpu.Dense(buf.scores[:rows*cols], rows, cols)
-	cpu.Gemm(a.k.Scale, q, key.T(), 0, p)
+	cpu.GemmPacked(a.k.Scale, q, &keysT, 0, p)
 	for r := range rows {
 		a.probabilities(buf.scores[r*cols:(r+1)*cols], t, t.q0+r)
 	}
@@ -103,13 +98,13 @@ func (a *attentionArgs) tileGradient(buf *tileBuffers, t attentionTile) {
 		return
 	}
 	ds := cpu.Dense(buf.grads[:rows*cols], rows, cols)
-	cpu.Gemm(1, dy, a.v.rows(t.b, t.kv, t.k0, t.k1).T(), 0, ds)
+	cpu.GemmPacked(1, dy, &valuesT, 0, ds)
 	at := (t.b*a.k.Heads+t.h)*a.keys + t.q0
 	for r, delta := range a.delta[at : at+rows] {
 		cpu.SoftmaxGrad(buf.grads[r*cols:(r+1)*cols], buf.scores[r*cols:(r+1)*cols], delta)
 	}
 	if a.dq.data != nil {
-		cpu.Gemm(a.k.Scale, ds, key, 1, a.dq.rows(t.b, t.h, t.q0, t.q1))
+		cpu.GemmPacked(a.k.Scale, ds, &keys, 1, a.dq.rows(t.b, t.h, t.q0, t.q1))
 	}
 	if a.dk.data != nil {
 		cpu.Gemm(a.k.Scale, ds.T(), q, 1, a.dk.rows(t.b, t.kv, t.k0, t.k1))

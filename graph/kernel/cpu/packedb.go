@@ -44,8 +44,15 @@ func (p *PackedB) Pack(b Mat) {
 	b.check("b")
 	nr := p.shape(b)
 	p.panels.f32 = room(p.panels.f32, roundUp(p.cols, nr)*p.rows)
+	if len(p.panels.f32) < packAtOnce {
+		p.ks.packB(p.panels.f32, nr*p.rows, b, 0, p.rows, 0, p.cols)
+		return
+	}
 	packLoop.Run((p.cols+nr-1)/nr, 4, packArgs{p, b})
 }
+
+// packAtOnce is how many elements one thread packs faster than it finds helpers.
+const packAtOnce = 1 << 16
 
 // shape takes over the extents of b and returns the width of the panels of the level in use.
 func (p *PackedB) shape(b Mat) (nr int) {
