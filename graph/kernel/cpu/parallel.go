@@ -34,6 +34,9 @@ func (p *parallelProduct) compute() {
 	}
 }
 
+// lowPiece is how many rows of c let a panel of b be used often enough while it is in the cache.
+const lowPiece = 96
+
 // split chooses the extents of the pieces so that there are about count of them. A piece is a whole number of tiles, which keeps the
 // order of every sum.
 func (p *parallelProduct) split(count, n int) {
@@ -41,6 +44,8 @@ func (p *parallelProduct) split(count, n int) {
 	high, wide := p.rowsOfBlock()/p.mr, min(width, p.slabColumns(p.slab.p1-p.slab.p0)/p.ks.nr)
 	for ((tiles+high-1)/high)*((width+wide-1)/wide) < count {
 		switch {
+		case high*p.mr > lowPiece && !p.spreadA(): // pieces beside each other pack the same rows of a
+			high = (high + 1) / 2
 		case wide > 8 || wide > 1 && high <= 4:
 			wide = (wide + 1) / 2
 		case high > 1:
