@@ -47,13 +47,11 @@ func (k Linear) Plan(in []Spec, need []bool) (Plan, error) {
 
 // Forward computes y.
 func (k Linear) Forward(c *Call) {
-	beta := float32(0)
+	var b []float32
 	if k.Bias {
-		b, _ := vec(c.X[2], c.Scratch)
-		fillRows(c.Y.F32, b)
-		beta = 1
+		b, _ = vec(c.X[2], c.Scratch)
 	}
-	mulWeight(1, c.X[0].Mat(), c.X[1], !k.InOut, beta, c.Y.Mat())
+	mulWeightBias(c.X[0].Mat(), c.X[1], !k.InOut, b, c.Y.Mat())
 }
 
 // Backward computes dx = dy·W, dW = dyᵀ·x and db = Σ dy over the rows.

@@ -66,18 +66,6 @@ type rowsArgs struct {
 	dst, src, vec []float32
 }
 
-// fillRows writes b into every row of dst.
-func fillRows(dst, b []float32) {
-	fillLoop.Run(len(dst)/len(b), rowGrain(len(b)), rowsArgs{dst: dst, vec: b})
-}
-
-var fillLoop = cpu.NewLoop(func(a *rowsArgs, lo, hi int) {
-	n := len(a.vec)
-	for r := lo; r < hi; r++ {
-		copy(a.dst[r*n:(r+1)*n], a.vec)
-	}
-})
-
 // columnSumScratch returns how many floats columnSum wants.
 func columnSumScratch(rows, n int) int { return chunks(rows) * n }
 

@@ -49,14 +49,12 @@ var lmForward = cpu.NewLoop(func(a *lmTiles, lo, hi int) {
 
 // compute sets x to the logits of the tokens from r0 on.
 func (a *lmTiles) compute(x cpu.Mat, r0 int) {
-	beta := float32(0)
+	h := a.h.Block(r0, 0, x.Rows, a.h.Cols)
 	if a.Bias {
-		for r := range x.Rows {
-			copy(x.Data[r*x.RS:][:x.Cols], a.b[a.v0:a.v1])
-		}
-		beta = 1
+		cpu.GemmPackedBias(1, h, &a.logits, a.b[a.v0:a.v1], x)
+		return
 	}
-	cpu.GemmPacked(1, a.h.Block(r0, 0, x.Rows, a.h.Cols), &a.logits, beta, x)
+	cpu.GemmPacked(1, h, &a.logits, 0, x)
 }
 
 // accumulate turns the logits x of token r into exponentials relative to the largest logit so far and adds them to the sum. What was

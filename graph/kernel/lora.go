@@ -78,13 +78,8 @@ func (k LoRA) inputs() adapterInputs { return numberInputs(k.Bias, k.LoRABias, k
 func (k LoRA) Forward(c *Call) {
 	n := k.inputs()
 	mem := c.Scratch
-	beta := float32(0)
-	if k.Bias || k.LoRABias {
-		fillRows(c.Y.F32, k.bias(c, n, &mem))
-		beta = 1
-	}
 	y, a, b := c.Y.Mat(), c.X[n.a], c.X[n.b]
-	mulWeight(1, c.X[0].Mat(), c.X[1], !k.InOut, beta, y)
+	mulWeightBias(c.X[0].Mat(), c.X[1], !k.InOut, k.bias(c, n, &mem), y)
 	h := c.Saved
 	if len(h) == 0 {
 		h = take(&mem, y.Rows*a.Shape[0])
@@ -109,7 +104,7 @@ func addProducts(alpha float32, x cpu.Mat, first, second *Tensor, transpose bool
 	mulWeight(alpha, narrow, second, transpose, 1, y)
 }
 
-// bias returns b + Scale·bB.
+// bias returns b + Scale·bB, nil if there is neither.
 func (k LoRA) bias(c *Call, n adapterInputs, mem *[]float32) (b []float32) {
 	if k.Bias {
 		b, *mem = vec(c.X[n.bias], *mem)

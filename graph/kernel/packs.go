@@ -42,11 +42,27 @@ func mulWeight(alpha float32, a cpu.Mat, w *Tensor, transpose bool, beta float32
 		cpu.GemmPacked(alpha, a, w.packed(transpose), beta, c)
 		return
 	}
-	m := w.Mat()
-	if transpose {
-		m = m.T()
+	cpu.Gemm(alpha, a, w.matrix(transpose), beta, c)
+}
+
+// mulWeightBias computes c = a·op(W) and adds b, if it is not nil, to every row.
+func mulWeightBias(a cpu.Mat, w *Tensor, transpose bool, b []float32, c cpu.Mat) {
+	switch {
+	case b == nil:
+		mulWeight(1, a, w, transpose, 0, c)
+	case w.DType != F32:
+		cpu.GemmPackedBias(1, a, w.packed(transpose), b, c)
+	default:
+		cpu.GemmBias(1, a, w.matrix(transpose), b, c)
 	}
-	cpu.Gemm(alpha, a, m, beta, c)
+}
+
+// matrix returns the float32 matrix t or its transpose.
+func (t *Tensor) matrix(transpose bool) cpu.Mat {
+	if transpose {
+		return t.Mat().T()
+	}
+	return t.Mat()
 }
 
 // packedBlock returns rows [p0, p1) and columns [j0, j1) of op(W) packed as the right operand of a product, in mem if they are float32.
@@ -54,10 +70,6 @@ func (t *Tensor) packedBlock(transpose bool, p0, p1, j0, j1 int, mem *cpu.Packed
 	if t.DType != F32 {
 		return t.packed(transpose).Block(p0, p1, j0, j1)
 	}
-	m := t.Mat()
-	if transpose {
-		m = m.T()
-	}
-	mem.Pack(m.Block(p0, j0, p1-p0, j1-j0))
+	mem.Pack(t.matrix(transpose).Block(p0, j0, p1-p0, j1-j0))
 	return *mem
 }

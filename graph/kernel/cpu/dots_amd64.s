@@ -70,17 +70,17 @@ rest:
 
 store:
 	MOVQ         24(AX), CX
-	MOVQ         56(AX), DX
+	MOVQ         64(AX), DX
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
 	VHADDPS      X0, X0, X0
 	VHADDPS      X0, X0, X0
-	VBROADCASTSS 72(AX), X1
+	VBROADCASTSS 88(AX), X1
 	VMULPS       X1, X0, X0
-	MOVL         76(AX), DX
+	MOVL         92(AX), DX
 	ADDL         DX, DX
 	JZ           done0
-	VBROADCASTSS 76(AX), X1
+	VBROADCASTSS 92(AX), X1
 	VMOVSS       (CX), X2
 	VFMADD231PS  X1, X2, X0
 
@@ -96,7 +96,7 @@ TEXT ·dots1x4(SB), NOSPLIT, $0-8
 	MOVQ   (AX), CX
 	MOVQ   8(AX), DX
 	MOVQ   16(AX), BX
-	MOVQ   48(AX), SI
+	MOVQ   56(AX), SI
 	LEAQ   (BX)(SI*1), DI
 	LEAQ   (DI)(SI*1), R8
 	LEAQ   (R8)(SI*1), SI
@@ -145,7 +145,7 @@ rest:
 
 store:
 	MOVQ         24(AX), CX
-	MOVQ         56(AX), DX
+	MOVQ         64(AX), DX
 	VEXTRACTF128 $0x01, Y0, X4
 	VADDPS       X4, X0, X0
 	VEXTRACTF128 $0x01, Y1, X4
@@ -157,12 +157,12 @@ store:
 	VHADDPS      X1, X0, X0
 	VHADDPS      X3, X2, X1
 	VHADDPS      X1, X0, X0
-	VBROADCASTSS 72(AX), X1
+	VBROADCASTSS 88(AX), X1
 	VMULPS       X1, X0, X0
-	MOVL         76(AX), DX
+	MOVL         92(AX), DX
 	ADDL         DX, DX
 	JZ           done0
-	VBROADCASTSS 76(AX), X1
+	VBROADCASTSS 92(AX), X1
 	VMOVUPS      (CX), X2
 	VFMADD231PS  X1, X2, X0
 
@@ -178,7 +178,7 @@ TEXT ·dots2x1(SB), NOSPLIT, $0-8
 	MOVQ   (AX), CX
 	MOVQ   8(AX), DX
 	MOVQ   16(AX), BX
-	MOVQ   32(AX), SI
+	MOVQ   40(AX), SI
 	LEAQ   (DX)(SI*1), SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -213,17 +213,17 @@ rest:
 
 store:
 	MOVQ         24(AX), CX
-	MOVQ         56(AX), DX
+	MOVQ         64(AX), DX
 	VEXTRACTF128 $0x01, Y0, X2
 	VADDPS       X2, X0, X0
 	VHADDPS      X0, X0, X0
 	VHADDPS      X0, X0, X0
-	VBROADCASTSS 72(AX), X2
+	VBROADCASTSS 88(AX), X2
 	VMULPS       X2, X0, X0
-	MOVL         76(AX), BX
+	MOVL         92(AX), BX
 	ADDL         BX, BX
 	JZ           done0
-	VBROADCASTSS 76(AX), X2
+	VBROADCASTSS 92(AX), X2
 	VMOVSS       (CX), X3
 	VFMADD231PS  X2, X3, X0
 
@@ -234,12 +234,12 @@ done0:
 	VADDPS       X0, X1, X1
 	VHADDPS      X1, X1, X1
 	VHADDPS      X1, X1, X1
-	VBROADCASTSS 72(AX), X0
+	VBROADCASTSS 88(AX), X0
 	VMULPS       X0, X1, X1
-	MOVL         76(AX), DX
+	MOVL         92(AX), DX
 	ADDL         DX, DX
 	JZ           done1
-	VBROADCASTSS 76(AX), X0
+	VBROADCASTSS 92(AX), X0
 	VMOVSS       (CX), X2
 	VFMADD231PS  X0, X2, X1
 
@@ -255,9 +255,9 @@ TEXT ·dots2x4(SB), NOSPLIT, $0-8
 	MOVQ   (AX), CX
 	MOVQ   8(AX), DX
 	MOVQ   16(AX), BX
-	MOVQ   32(AX), SI
+	MOVQ   40(AX), SI
 	LEAQ   (DX)(SI*1), SI
-	MOVQ   48(AX), DI
+	MOVQ   56(AX), DI
 	LEAQ   (BX)(DI*1), R8
 	LEAQ   (R8)(DI*1), R9
 	LEAQ   (R9)(DI*1), DI
@@ -324,7 +324,7 @@ rest:
 
 store:
 	MOVQ         24(AX), CX
-	MOVQ         56(AX), DX
+	MOVQ         64(AX), DX
 	VEXTRACTF128 $0x01, Y0, X8
 	VADDPS       X8, X0, X0
 	VEXTRACTF128 $0x01, Y1, X8
@@ -336,12 +336,12 @@ store:
 	VHADDPS      X1, X0, X0
 	VHADDPS      X3, X2, X1
 	VHADDPS      X1, X0, X0
-	VBROADCASTSS 72(AX), X1
+	VBROADCASTSS 88(AX), X1
 	VMULPS       X1, X0, X0
-	MOVL         76(AX), BX
+	MOVL         92(AX), BX
 	ADDL         BX, BX
 	JZ           done0
-	VBROADCASTSS 76(AX), X1
+	VBROADCASTSS 92(AX), X1
 	VMOVUPS      (CX), X2
 	VFMADD231PS  X1, X2, X0
 
@@ -359,12 +359,12 @@ done0:
 	VHADDPS      X5, X4, X4
 	VHADDPS      X7, X6, X5
 	VHADDPS      X5, X4, X4
-	VBROADCASTSS 72(AX), X0
+	VBROADCASTSS 88(AX), X0
 	VMULPS       X0, X4, X4
-	MOVL         76(AX), DX
+	MOVL         92(AX), DX
 	ADDL         DX, DX
 	JZ           done1
-	VBROADCASTSS 76(AX), X0
+	VBROADCASTSS 92(AX), X0
 	VMOVUPS      (CX), X1
 	VFMADD231PS  X0, X1, X4
 
@@ -380,7 +380,7 @@ TEXT ·dots3x1(SB), NOSPLIT, $0-8
 	MOVQ   (AX), CX
 	MOVQ   8(AX), DX
 	MOVQ   16(AX), BX
-	MOVQ   32(AX), SI
+	MOVQ   40(AX), SI
 	LEAQ   (DX)(SI*1), DI
 	LEAQ   (DI)(SI*1), SI
 	VXORPS Y0, Y0, Y0
@@ -422,17 +422,17 @@ rest:
 
 store:
 	MOVQ         24(AX), CX
-	MOVQ         56(AX), DX
+	MOVQ         64(AX), DX
 	VEXTRACTF128 $0x01, Y0, X3
 	VADDPS       X3, X0, X0
 	VHADDPS      X0, X0, X0
 	VHADDPS      X0, X0, X0
-	VBROADCASTSS 72(AX), X3
+	VBROADCASTSS 88(AX), X3
 	VMULPS       X3, X0, X0
-	MOVL         76(AX), BX
+	MOVL         92(AX), BX
 	ADDL         BX, BX
 	JZ           done0
-	VBROADCASTSS 76(AX), X3
+	VBROADCASTSS 92(AX), X3
 	VMOVSS       (CX), X4
 	VFMADD231PS  X3, X4, X0
 
@@ -443,12 +443,12 @@ done0:
 	VADDPS       X0, X1, X1
 	VHADDPS      X1, X1, X1
 	VHADDPS      X1, X1, X1
-	VBROADCASTSS 72(AX), X0
+	VBROADCASTSS 88(AX), X0
 	VMULPS       X0, X1, X1
-	MOVL         76(AX), BX
+	MOVL         92(AX), BX
 	ADDL         BX, BX
 	JZ           done1
-	VBROADCASTSS 76(AX), X0
+	VBROADCASTSS 92(AX), X0
 	VMOVSS       (CX), X3
 	VFMADD231PS  X0, X3, X1
 
@@ -459,12 +459,12 @@ done1:
 	VADDPS       X0, X2, X2
 	VHADDPS      X2, X2, X2
 	VHADDPS      X2, X2, X2
-	VBROADCASTSS 72(AX), X0
+	VBROADCASTSS 88(AX), X0
 	VMULPS       X0, X2, X2
-	MOVL         76(AX), DX
+	MOVL         92(AX), DX
 	ADDL         DX, DX
 	JZ           done2
-	VBROADCASTSS 76(AX), X0
+	VBROADCASTSS 92(AX), X0
 	VMOVSS       (CX), X1
 	VFMADD231PS  X0, X1, X2
 
@@ -480,10 +480,10 @@ TEXT ·dots3x4(SB), NOSPLIT, $0-8
 	MOVQ   (AX), CX
 	MOVQ   8(AX), DX
 	MOVQ   16(AX), BX
-	MOVQ   32(AX), SI
+	MOVQ   40(AX), SI
 	LEAQ   (DX)(SI*1), DI
 	LEAQ   (DI)(SI*1), SI
-	MOVQ   48(AX), R8
+	MOVQ   56(AX), R8
 	LEAQ   (BX)(R8*1), R9
 	LEAQ   (R9)(R8*1), R10
 	LEAQ   (R10)(R8*1), R8
@@ -568,7 +568,7 @@ rest:
 
 store:
 	MOVQ         24(AX), CX
-	MOVQ         56(AX), DX
+	MOVQ         64(AX), DX
 	VEXTRACTF128 $0x01, Y0, X12
 	VADDPS       X12, X0, X0
 	VEXTRACTF128 $0x01, Y1, X12
@@ -580,12 +580,12 @@ store:
 	VHADDPS      X1, X0, X0
 	VHADDPS      X3, X2, X1
 	VHADDPS      X1, X0, X0
-	VBROADCASTSS 72(AX), X1
+	VBROADCASTSS 88(AX), X1
 	VMULPS       X1, X0, X0
-	MOVL         76(AX), BX
+	MOVL         92(AX), BX
 	ADDL         BX, BX
 	JZ           done0
-	VBROADCASTSS 76(AX), X1
+	VBROADCASTSS 92(AX), X1
 	VMOVUPS      (CX), X2
 	VFMADD231PS  X1, X2, X0
 
@@ -603,12 +603,12 @@ done0:
 	VHADDPS      X5, X4, X4
 	VHADDPS      X7, X6, X5
 	VHADDPS      X5, X4, X4
-	VBROADCASTSS 72(AX), X0
+	VBROADCASTSS 88(AX), X0
 	VMULPS       X0, X4, X4
-	MOVL         76(AX), BX
+	MOVL         92(AX), BX
 	ADDL         BX, BX
 	JZ           done1
-	VBROADCASTSS 76(AX), X0
+	VBROADCASTSS 92(AX), X0
 	VMOVUPS      (CX), X1
 	VFMADD231PS  X0, X1, X4
 
@@ -626,12 +626,12 @@ done1:
 	VHADDPS      X9, X8, X8
 	VHADDPS      X11, X10, X9
 	VHADDPS      X9, X8, X8
-	VBROADCASTSS 72(AX), X0
+	VBROADCASTSS 88(AX), X0
 	VMULPS       X0, X8, X8
-	MOVL         76(AX), DX
+	MOVL         92(AX), DX
 	ADDL         DX, DX
 	JZ           done2
-	VBROADCASTSS 76(AX), X0
+	VBROADCASTSS 92(AX), X0
 	VMOVUPS      (CX), X1
 	VFMADD231PS  X0, X1, X8
 

@@ -7,24 +7,49 @@ import (
 
 // Gemm computes c = alpha*a*b + beta*c for matrices with any strides. With beta == 0 it only writes c, which may hold NaN before; with
 // alpha == 0 it reads neither a nor b. c must not overlap a or b. Cost: 2*m*n*k operations, split over threads when that pays.
-func Gemm(alpha float32, a, b Mat, beta float32, c Mat) {
+func Gemm(alpha float32, a, b Mat, beta float32, c Mat) { gemm(alpha, a, b, beta, nil, c) }
+
+// GemmBias computes c = alpha*a*b and adds bias, which has an element for each column and does not overlap c, to every row while it
+// writes c. Otherwise it is like Gemm with beta == 0.
+func GemmBias(alpha float32, a, b Mat, bias []float32, c Mat) {
+	checkBias(bias, c)
+	gemm(alpha, a, b, 1, bias, c)
+}
+
+// gemm computes alpha*a*b + beta*c, or, with a bias and beta == 1, alpha*a*b with the bias in every row.
+func gemm(alpha float32, a, b Mat, beta float32, bias []float32, c Mat) {
 	checkProduct(a, b.Rows, b.Cols, c)
 	b.check("b")
-	if trivial(alpha, a.Cols, beta, c) {
+	if trivial(alpha, a.Cols, beta, bias, c) {
 		return
 	}
 	g := newProduct(alpha, a, b, beta, c)
 	g.plan()
+	if bias != nil && (g.ks.flipped(a, c) || g.modeB == dotB || g.modeB == rowB) { // these add to what c holds
+		fillRows(c, bias)
+	} else {
+		g.bias = bias
+	}
 	g.compute()
 }
 
 // GemmPacked is Gemm with a right operand that was packed before.
 func GemmPacked(alpha float32, a Mat, b *PackedB, beta float32, c Mat) {
+	gemmPacked(alpha, a, b, beta, nil, c)
+}
+
+// GemmPackedBias is GemmBias with a right operand that was packed before.
+func GemmPackedBias(alpha float32, a Mat, b *PackedB, bias []float32, c Mat) {
+	checkBias(bias, c)
+	gemmPacked(alpha, a, b, 1, bias, c)
+}
+
+func gemmPacked(alpha float32, a Mat, b *PackedB, beta float32, bias []float32, c Mat) {
 	checkProduct(a, b.rows, b.cols, c)
-	if trivial(alpha, a.Cols, beta, c) {
+	if trivial(alpha, a.Cols, beta, bias, c) {
 		return
 	}
-	g := product{ks: b.ks, m: c.Rows, n: c.Cols, k: a.Cols, alpha: alpha, beta: beta, a: a, c: c, panels: b.panels, packed: true}
+	g := product{ks: b.ks, m: c.Rows, n: c.Cols, k: a.Cols, alpha: alpha, beta: beta, bias: bias, a: a, c: c, panels: b.panels, packed: true}
 	g.plan()
 	g.compute()
 }
@@ -42,7 +67,7 @@ func GemmBatch(n int, alpha float32, a, b Mat, beta float32, c Mat, sa, sb, sc i
 	c.shift(last * sc).check("c")
 	if a.Cols == 0 || alpha == 0 || c.Rows == 0 || c.Cols == 0 {
 		for i := range n {
-			trivial(alpha, a.Cols, beta, c.shift(i*sc))
+			trivial(alpha, a.Cols, beta, nil, c.shift(i*sc))
 		}
 		return
 	}
@@ -62,13 +87,23 @@ func checkProduct(a Mat, bRows, bCols int, c Mat) {
 	c.check("c")
 }
 
+func checkBias(bias []float32, c Mat) {
+	if len(bias) != c.Cols {
+		panic(fmt.Sprintf("cpu: bias of %d elements for %d columns", len(bias), c.Cols))
+	}
+}
+
 // trivial handles products without terms and reports whether it did.
-func trivial(alpha float32, k int, beta float32, c Mat) bool {
+func trivial(alpha float32, k int, beta float32, bias []float32, c Mat) bool {
 	if c.Rows == 0 || c.Cols == 0 {
 		return true
 	}
 	if k > 0 && alpha != 0 {
 		return false
+	}
+	if bias != nil {
+		fillRows(c, bias)
+		return true
 	}
 	for i := range c.Rows {
 		for j := range c.Cols {
@@ -80,6 +115,19 @@ func trivial(alpha float32, k int, beta float32, c Mat) bool {
 		}
 	}
 	return true
+}
+
+// fillRows copies row into every row of c.
+func fillRows(c Mat, row []float32) {
+	for i := range c.Rows {
+		if c.CS == 1 {
+			copy(c.Data[i*c.RS:], row)
+			continue
+		}
+		for j, v := range row {
+			c.Data[i*c.RS+j*c.CS] = v
+		}
+	}
 }
 
 // shift returns the view n elements further on.

@@ -40,6 +40,19 @@ func clone(m Mat) Mat {
 	return m
 }
 
+// biased returns a copy of c with bias in every row.
+func biased(c Mat, bias []float32) Mat {
+	c = clone(c)
+	for i := range c.Rows {
+		for j, v := range bias {
+			*c.at(i, j) = v
+		}
+	}
+	return c
+}
+
+func nan32() float32 { return float32(math.NaN()) }
+
 const eps32 = 0x1p-24 // relative error of one float32 rounding
 
 // checkProductOf compares c with alpha*a*b + beta*c0 in float64, and the elements between those of the view with c0's.
@@ -72,7 +85,7 @@ func checkProductOf(t *testing.T, name string, alpha float32, a, b Mat, beta flo
 	}
 }
 
-// randomProduct checks one product of random operands against float64.
+// randomProduct checks one product of random operands, with a bias or without, against float64.
 func randomProduct(t *testing.T, r *rand.Rand, m, n, k int) {
 	t.Helper()
 	la, lb, lc := layouts[r.IntN(len(layouts))], layouts[r.IntN(len(layouts))], layouts[r.IntN(len(layouts))]
@@ -80,23 +93,31 @@ func randomProduct(t *testing.T, r *rand.Rand, m, n, k int) {
 	alpha := []float32{1, -0.75}[r.IntN(2)]
 	beta := []float32{0, 1, 0.25}[r.IntN(3)]
 	c := fill(lc.view(m, n), uniform(r))
+	what := fmt.Sprintf("%dx%dx%d a %s, b %s, c %s, alpha %g, beta %g", m, k, n, la.name, lb.name, lc.name, alpha, beta)
+	if r.IntN(3) == 0 {
+		bias := fill(Dense(make([]float32, n), 1, n), uniform(r)).Data
+		c = fill(c, nan32)
+		c0 := biased(c, bias)
+		GemmBias(alpha, a, b, bias, c)
+		checkProductOf(t, "bias, "+what, alpha, a, b, 1, c0, c)
+		return
+	}
 	if beta == 0 {
-		c = fill(c, func() float32 { return float32(math.NaN()) })
+		c = fill(c, nan32)
 	}
 	c0 := clone(c)
 	Gemm(alpha, a, b, beta, c)
-	checkProductOf(t, fmt.Sprintf("%dx%dx%d a %s, b %s, c %s, alpha %g, beta %g", m, k, n, la.name, lb.name, lc.name, alpha, beta),
-		alpha, a, b, beta, c0, c)
+	checkProductOf(t, what, alpha, a, b, beta, c0, c)
 }
 
 func TestGemmEqualsFloat64(t *testing.T) { eachLevel(t, testGemm) }
 
 func testGemm(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 250 {
+	for range 375 {
 		randomProduct(t, r, 1+r.IntN(70), 1+r.IntN(100), 1+r.IntN(90))
 	}
-	for range 40 { // few rows or few columns
+	for range 60 { // few rows or few columns
 		m, n, k := 1+r.IntN(17), 100+r.IntN(500), 50+r.IntN(600)
 		if r.IntN(3) == 0 {
 			m, n = n, m
@@ -104,6 +125,8 @@ func testGemm(t *testing.T) {
 		randomProduct(t, r, m, n, k)
 	}
 	for _, s := range [][3]int{{1, 1, 1}, {3, 5, 0}, {0, 4, 4}, {4, 0, 4}, {1, 600, 700}, {8, 300, 600}, {200, 210, 530}, {500, 16, 300}, {16, 500, 300}} {
-		randomProduct(t, r, s[0], s[1], s[2])
+		for range 2 {
+			randomProduct(t, r, s[0], s[1], s[2])
+		}
 	}
 }

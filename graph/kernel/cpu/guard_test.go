@@ -57,13 +57,14 @@ var exhaustive = os.Getenv("GEOTUNE_EXHAUSTIVE") != ""
 func TestGemmStaysInsideItsOperands(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		const most = 40
-		ga, gb, gc := newGuarded(t, most*most), newGuarded(t, most*most), newGuarded(t, most*most)
-		for _, g := range []guarded{ga, gb, gc} {
+		ga, gb, gc, gd := newGuarded(t, most*most), newGuarded(t, most*most), newGuarded(t, most*most), newGuarded(t, most)
+		for _, g := range []guarded{ga, gb, gc, gd} {
 			for i := range g.middle {
 				g.middle[i] = float32(i%7) - 3
 			}
 		}
 		r := rand.New(rand.NewPCG(41, 42))
+		var packed PackedB
 		var m, n, k, form int
 		defer onFault(t, func() string { return fmt.Sprintf("%dx%dx%d, form %d", m, k, n, form) })()
 		for m = 1; m <= most; m++ {
@@ -81,7 +82,11 @@ func TestGemmStaysInsideItsOperands(t *testing.T) {
 						if form&4 != 0 {
 							b = Dense(b.Data, n, k).T()
 						}
-						Gemm(1, a, b, float32(k%2), Dense(gc.floats(m*n, atEnd), m, n))
+						c, bias := Dense(gc.floats(m*n, atEnd), m, n), gd.floats(n, atEnd)
+						Gemm(1, a, b, float32(k%2), c)
+						GemmBias(1, a, b, bias, c)
+						packed.Pack(b)
+						GemmPackedBias(1, a, &packed, bias, c)
 						if math.IsNaN(float64(gc.middle[0])) {
 							t.Fatal("small integers gave NaN")
 						}
@@ -121,7 +126,7 @@ func TestPackingLargeOperandsStaysInsideThem(t *testing.T) {
 func TestProductsWithFewRowsStayInsideTheirOperands(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		const most = 700 * 600
-		ga, gb, gc := newGuarded(t, most), newGuarded(t, most), newGuarded(t, most)
+		ga, gb, gc, gd := newGuarded(t, most), newGuarded(t, most), newGuarded(t, most), newGuarded(t, 700)
 		r := rand.New(rand.NewPCG(45, 46))
 		var m, n, k int
 		defer onFault(t, func() string { return fmt.Sprintf("%dx%dx%d", m, k, n) })()
@@ -137,6 +142,7 @@ func TestProductsWithFewRowsStayInsideTheirOperands(t *testing.T) {
 					Gemm(1, b.T(), a.T(), float32(n%2), Dense(c.Data, n, m))
 				} else {
 					Gemm(1, a, b, float32(n%2), c)
+					GemmBias(1, a, b, gd.floats(n, atEnd), c)
 				}
 			}
 		}

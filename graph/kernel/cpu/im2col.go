@@ -43,7 +43,7 @@ func gemmPatches(alpha float32, a Mat, b *patchPanels, rows, cols int, beta floa
 	if c.CS != 1 && c.Cols > 1 {
 		panic(fmt.Sprintf("cpu: product of patches into rows with stride %d; expected contiguous rows", c.CS))
 	}
-	if trivial(alpha, a.Cols, beta, c) {
+	if trivial(alpha, a.Cols, beta, nil, c) {
 		return
 	}
 	source := idlePatches.get()

@@ -18,10 +18,12 @@ func TestGemmIsTheSameForAnyNumberOfThreads(t *testing.T) {
 			for _, lay := range forms {
 				a := fill(layouts[lay.a].view(s[0], s[2]), uniform(r))
 				b := fill(layouts[lay.b].view(s[2], s[1]), uniform(r))
+				bias := fill(Dense(make([]float32, s[1]), 1, s[1]), uniform(r)).Data
 				var first []float32
 				withProcs(threads, func(p int) {
-					c := Dense(make([]float32, s[0]*s[1]), s[0], s[1])
-					Gemm(1, a, b, 0, c)
+					c := Dense(make([]float32, 2*s[0]*s[1]), 2*s[0], s[1])
+					Gemm(1, a, b, 0, c.Block(0, 0, s[0], s[1]))
+					GemmBias(1, a, b, bias, c.Block(s[0], 0, s[0], s[1]))
 					if first == nil {
 						first = c.Data
 					}
@@ -106,12 +108,20 @@ func TestGemmWithoutTermsScales(t *testing.T) {
 	if c.Data[0] != 0 || c.Data[3] != 0 {
 		t.Errorf("alpha = beta = 0: %v", c.Data)
 	}
+	GemmBias(0, Dense([]float32{nan, nan}, 2, 1), Dense([]float32{nan, nan}, 1, 2), []float32{1, 2}, c)
+	if c.Data[0] != 1 || c.Data[3] != 2 {
+		t.Errorf("alpha = 0, bias 1, 2: %v", c.Data)
+	}
 }
 
 func TestGemmRejectsBadOperands(t *testing.T) {
 	x := make([]float32, 12)
 	for name, f := range map[string]func(){
-		"inner sizes":  func() { Gemm(1, Dense(x, 3, 4), Dense(x, 3, 4), 0, Dense(x[:9], 3, 3)) },
+		"inner sizes": func() { Gemm(1, Dense(x, 3, 4), Dense(x, 3, 4), 0, Dense(x[:9], 3, 3)) },
+		"short bias":  func() { GemmBias(1, Dense(x, 3, 4), Dense(x, 4, 3), x[:2], Dense(make([]float32, 9), 3, 3)) },
+		"packed bias": func() {
+			GemmPackedBias(1, Dense(x, 3, 4), PackB(Weights{F32: x, Rows: 4, Cols: 3}, false), nil, Dense(make([]float32, 9), 3, 3))
+		},
 		"short a":      func() { Gemm(1, Dense(x[:11], 3, 4), Dense(x, 4, 3), 0, Dense(x[:9], 3, 3)) },
 		"short c":      func() { Gemm(1, Dense(x, 3, 4), Dense(x, 4, 3), 0, Dense(x[:8], 3, 3)) },
 		"stride":       func() { Gemm(1, Mat{x, 3, 4, -1, 1}, Dense(x, 4, 3), 0, Dense(x[:9], 3, 3)) },
@@ -147,6 +157,8 @@ func TestProductsAllocateNothing(t *testing.T) {
 			"transposed": func() { Gemm(1, big.T(), wide.T(), 1, out.T()) },
 			"small":      func() { Gemm(1, small, small, 0, out.Block(0, 0, 8, 8)) },
 			"packed":     func() { GemmPacked(1, big, packed, 0, out) },
+			"bias":       func() { GemmBias(1, big, wide, big.Data[:n], out) },
+			"few rows":   func() { GemmBias(1, big.Block(0, 0, 2, n), wide.T(), big.Data[:n], out.Block(0, 0, 2, n)) },
 			"pack": func() {
 				packed.Pack(wide)
 				b := packed.Block(0, n, 32, n)

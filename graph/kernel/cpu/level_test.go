@@ -35,10 +35,10 @@ func TestAssemblyKnowsTheLayoutOfTile(t *testing.T) {
 		t.Skip("the kernels exist for 64-bit machines only")
 	}
 	var v tile
-	got := []uintptr{unsafe.Offsetof(v.k), unsafe.Offsetof(v.a), unsafe.Offsetof(v.b), unsafe.Offsetof(v.c), unsafe.Offsetof(v.rsa),
-		unsafe.Offsetof(v.csa), unsafe.Offsetof(v.ldb), unsafe.Offsetof(v.ldc), unsafe.Offsetof(v.cols), unsafe.Offsetof(v.alpha), unsafe.Offsetof(v.beta),
-		unsafe.Offsetof(v.prefetch), unsafe.Offsetof(v.prefetchStep)}
-	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 76, 80, 88} {
+	got := []uintptr{unsafe.Offsetof(v.k), unsafe.Offsetof(v.a), unsafe.Offsetof(v.b), unsafe.Offsetof(v.c), unsafe.Offsetof(v.d),
+		unsafe.Offsetof(v.rsa), unsafe.Offsetof(v.csa), unsafe.Offsetof(v.ldb), unsafe.Offsetof(v.ldc), unsafe.Offsetof(v.ldd), unsafe.Offsetof(v.cols),
+		unsafe.Offsetof(v.alpha), unsafe.Offsetof(v.beta), unsafe.Offsetof(v.prefetch), unsafe.Offsetof(v.prefetchStep)}
+	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 92, 96, 104} {
 		if got[i] != want {
 			t.Errorf("field %d of tile is at %d; the generator says %d", i, got[i], want)
 		}

@@ -76,9 +76,15 @@ func TestGemmPackedEqualsFloat64(t *testing.T) {
 						t.Fatalf("packed %dx%d, want %dx%d", p.Rows(), p.Cols(), k, n)
 					}
 					beta := []float32{0, 1, 0.25}[r.IntN(3)]
+					what := fmt.Sprintf("%s transpose %v %dx%dx%d a %s c %s", name, transpose, m, k, n, la.name, lc.name)
 					c0 := clone(c)
 					GemmPacked(1.5, a, p, beta, c)
-					checkProductOf(t, fmt.Sprintf("%s transpose %v %dx%dx%d a %s c %s", name, transpose, m, k, n, la.name, lc.name), 1.5, a, b, beta, c0, c)
+					checkProductOf(t, what, 1.5, a, b, beta, c0, c)
+					bias := fill(Dense(make([]float32, n), 1, n), uniform(r)).Data
+					c = fill(c, nan32)
+					c0 = biased(c, bias)
+					GemmPackedBias(1.5, a, p, bias, c)
+					checkProductOf(t, "bias, "+what, 1.5, a, b, 1, c0, c)
 				}
 			}
 		}

@@ -9,6 +9,7 @@ type product struct {
 	m, n, k     int
 	alpha, beta float32
 	a, c        Mat
+	bias        []float32   // added to every row instead of beta times c, if not nil; beta is 1 then
 	b           Mat         // unless packed
 	source      panelSource // instead of b
 	panels      panels      // of all of b, or of the slab
@@ -180,7 +181,7 @@ func (g *product) block(s *scratch, i0, i1, j0, j1 int) {
 			g.down(s, f, i0, i1, j, p0)
 		}
 	}
-	t.a, t.b, t.c = nil, nil, nil
+	t.a, t.b, t.c, t.d = nil, nil, nil, nil
 }
 
 // down computes the tiles of a panel of b.
@@ -199,23 +200,23 @@ func (g *product) down(s *scratch, f family, i0, i1, j, p0 int) {
 			t.a = unsafe.Pointer(&s.a[(i-i0)/g.mr*size])
 		}
 		t.prefetch = ahead
-		g.tile(s, f, i, j, min(g.mr, i1-i))
+		g.tile(s, f, i, j, p0, min(g.mr, i1-i))
 		if g.modeB != directB {
 			ahead += uintptr(t.k) * t.prefetchStep
 		}
 	}
 }
 
-// inPlace reports whether the kernels can read and write all operands where they are, in one block of k.
+// inPlace reports whether the kernels can read and write a, b and c where they are, in one block of k, and there is nothing else.
 func (g *product) inPlace() bool {
-	return g.directA && g.modeB == directB && g.c.CS == 1 && g.kc == g.k
+	return g.directA && g.modeB == directB && g.c.CS == 1 && g.kc == g.k && g.bias == nil
 }
 
 // inPlaceItems computes the products [lo, hi) of a batch in place. It is the short way for small products.
 func (g *product) inPlaceItems(s *scratch, lo, hi, sa, sb, sc int) {
 	ks, t := g.ks, &s.tile
 	t.k, t.alpha, t.beta = g.k, g.alpha, g.beta
-	t.rsa, t.csa, t.ldb, t.ldc = 4*g.a.RS, 4*g.a.CS, 4*g.b.RS, 4*g.c.RS
+	t.rsa, t.csa, t.ldb, t.ldc, t.ldd = 4*g.a.RS, 4*g.a.CS, 4*g.b.RS, 4*g.c.RS, 4*g.c.RS
 	long := g.m*g.n*g.k >= longItem
 	for item := lo; item < hi; item++ {
 		a, b, c := g.a.Data[item*sa:], g.b.Data[item*sb:], g.c.Data[item*sc:]
@@ -229,6 +230,7 @@ func (g *product) inPlaceItems(s *scratch, lo, hi, sa, sb, sc int) {
 			f := ks.family(t.cols)
 			for i := 0; i < g.m; i += g.mr {
 				t.a, t.c = unsafe.Pointer(&a[i*g.a.RS]), unsafe.Pointer(&c[i*g.c.RS+j])
+				t.d = t.c
 				if long {
 					ahead.ask(t)
 				}
@@ -236,7 +238,7 @@ func (g *product) inPlaceItems(s *scratch, lo, hi, sa, sb, sc int) {
 			}
 		}
 	}
-	t.a, t.b, t.c = nil, nil, nil
+	t.a, t.b, t.c, t.d = nil, nil, nil, nil
 }
 
 // longItem is how many multiply-adds of a small product leave time to ask for the operands of the next one.
@@ -334,11 +336,17 @@ func (p *panels) widen(dst []float32, from int) {
 	Widen(dst, w, from)
 }
 
-// tile runs the kernel for the tile at (i, j), through a buffer if c has no contiguous rows or ends inside the tile.
-func (g *product) tile(s *scratch, f family, i, j, rows int) {
+// tile runs the kernel for the tile at (i, j) and the terms from p0 on, through a buffer if c has no contiguous rows or ends inside the
+// tile.
+func (g *product) tile(s *scratch, f family, i, j, p0, rows int) {
 	t := &s.tile
+	withBias := p0 == 0 && g.bias != nil
 	if g.c.CS == 1 && !g.ks.overhangs(f, t.cols) {
 		t.c, t.ldc = unsafe.Pointer(&g.c.Data[i*g.c.RS+j]), 4*g.c.RS
+		t.d, t.ldd = t.c, t.ldc
+		if withBias {
+			t.d, t.ldd = unsafe.Pointer(&g.bias[j]), 0
+		}
 		g.ks.run(f, t, rows)
 		return
 	}
@@ -350,7 +358,10 @@ func (g *product) tile(s *scratch, f family, i, j, rows int) {
 	for r := range rows {
 		for q, v := range s.c[32*r:][:t.cols] {
 			at := (i+r)*g.c.RS + (j+q)*g.c.CS
-			if beta != 0 {
+			switch {
+			case withBias:
+				v += g.bias[j+q]
+			case beta != 0:
 				v += beta * g.c.Data[at]
 			}
 			g.c.Data[at] = v

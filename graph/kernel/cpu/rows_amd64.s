@@ -41,17 +41,17 @@ GLOBL rowMasks<>(SB), RODATA|NOPTR, $128
 TEXT ·rows1x1(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         8(AX), CX
-	MOVQ         32(AX), DX
 	MOVQ         40(AX), DX
-	VBROADCASTSS 72(AX), Y0
+	MOVQ         48(AX), DX
+	VBROADCASTSS 88(AX), Y0
 	VBROADCASTSS (CX), Y1
 	VMULPS       Y0, Y1, Y1
-	MOVQ         48(AX), CX
+	MOVQ         56(AX), CX
 	MOVQ         16(AX), DX
 	MOVQ         24(AX), BX
-	VBROADCASTSS 76(AX), Y0
-	MOVQ         64(AX), SI
-	MOVL         76(AX), AX
+	VBROADCASTSS 92(AX), Y0
+	MOVQ         80(AX), SI
+	MOVL         92(AX), AX
 	ADDL         AX, AX
 	JZ           fresh
 	SUBQ         $0x10, SI
@@ -162,9 +162,9 @@ endFresh:
 TEXT ·rows1x4(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         8(AX), CX
-	MOVQ         32(AX), DX
 	MOVQ         40(AX), DX
-	VBROADCASTSS 72(AX), Y0
+	MOVQ         48(AX), DX
+	VBROADCASTSS 88(AX), Y0
 	VBROADCASTSS (CX), Y1
 	VMULPS       Y0, Y1, Y1
 	ADDQ         DX, CX
@@ -176,16 +176,16 @@ TEXT ·rows1x4(SB), NOSPLIT, $0-8
 	ADDQ         DX, CX
 	VBROADCASTSS (CX), Y4
 	VMULPS       Y0, Y4, Y4
-	MOVQ         48(AX), CX
+	MOVQ         56(AX), CX
 	MOVQ         16(AX), DX
 	MOVQ         24(AX), BX
 	LEAQ         (DX)(CX*1), SI
 	LEAQ         (SI)(CX*1), DI
 	LEAQ         (DI)(CX*1), R8
 	SHLQ         $0x02, CX
-	VBROADCASTSS 76(AX), Y0
-	MOVQ         64(AX), R9
-	MOVL         76(AX), AX
+	VBROADCASTSS 92(AX), Y0
+	MOVQ         80(AX), R9
+	MOVL         92(AX), AX
 	ADDL         AX, AX
 	JZ           fresh
 	SUBQ         $0x10, R9
@@ -380,21 +380,21 @@ endFresh:
 TEXT ·rows2x1(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         8(AX), CX
-	MOVQ         32(AX), DX
-	MOVQ         40(AX), BX
-	VBROADCASTSS 72(AX), Y0
+	MOVQ         40(AX), DX
+	MOVQ         48(AX), BX
+	VBROADCASTSS 88(AX), Y0
 	VBROADCASTSS (CX), Y1
 	VMULPS       Y0, Y1, Y1
 	VBROADCASTSS (CX)(DX*1), Y2
 	VMULPS       Y0, Y2, Y2
-	MOVQ         48(AX), CX
+	MOVQ         56(AX), CX
 	MOVQ         16(AX), DX
 	MOVQ         24(AX), BX
-	MOVQ         56(AX), SI
+	MOVQ         64(AX), SI
 	ADDQ         BX, SI
-	VBROADCASTSS 76(AX), Y0
-	MOVQ         64(AX), DI
-	MOVL         76(AX), AX
+	VBROADCASTSS 92(AX), Y0
+	MOVQ         80(AX), DI
+	MOVL         92(AX), AX
 	ADDL         AX, AX
 	JZ           fresh
 	SUBQ         $0x10, DI
@@ -539,9 +539,9 @@ endFresh:
 TEXT ·rows2x4(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         8(AX), CX
-	MOVQ         32(AX), DX
-	MOVQ         40(AX), BX
-	VBROADCASTSS 72(AX), Y0
+	MOVQ         40(AX), DX
+	MOVQ         48(AX), BX
+	VBROADCASTSS 88(AX), Y0
 	VBROADCASTSS (CX), Y1
 	VMULPS       Y0, Y1, Y1
 	VBROADCASTSS (CX)(DX*1), Y2
@@ -561,18 +561,18 @@ TEXT ·rows2x4(SB), NOSPLIT, $0-8
 	VMULPS       Y0, Y7, Y7
 	VBROADCASTSS (CX)(DX*1), Y8
 	VMULPS       Y0, Y8, Y8
-	MOVQ         48(AX), CX
+	MOVQ         56(AX), CX
 	MOVQ         16(AX), DX
 	MOVQ         24(AX), BX
 	LEAQ         (DX)(CX*1), SI
 	LEAQ         (SI)(CX*1), DI
 	LEAQ         (DI)(CX*1), R8
 	SHLQ         $0x02, CX
-	MOVQ         56(AX), R9
+	MOVQ         64(AX), R9
 	ADDQ         BX, R9
-	VBROADCASTSS 76(AX), Y0
-	MOVQ         64(AX), R10
-	MOVL         76(AX), AX
+	VBROADCASTSS 92(AX), Y0
+	MOVQ         80(AX), R10
+	MOVL         92(AX), AX
 	ADDL         AX, AX
 	JZ           fresh
 	SUBQ         $0x10, R10

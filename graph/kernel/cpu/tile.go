@@ -4,14 +4,16 @@ import "unsafe"
 
 //go:generate go run -C internal/asmgen . -dir ../..
 
-// tile is the argument of a micro-kernel, which computes c = alpha*a*b + beta*c for a few rows and columns. Strides are in bytes. b has
-// consecutive columns, c too. The assembly knows the offsets of the fields.
+// tile is the argument of a micro-kernel, which computes c = alpha*a*b + beta*d for a few rows and columns; d is c in most products, and
+// always in those kernels that read few rows. Strides are in bytes. b, c and d have consecutive columns. The assembly knows the offsets of
+// the fields.
 type tile struct {
 	k           int
-	a, b, c     unsafe.Pointer
+	a, b, c, d  unsafe.Pointer
 	rsa, csa    int // strides between rows and columns of a
 	ldb, ldc    int // strides between rows of b and c
-	cols        int // columns of b and c that exist
+	ldd         int // stride between rows of d, 0 if they are all the same
+	cols        int // columns of b, c and d that exist
 	alpha, beta float32
 	// address of the first line to prefetch, and by how much it moves on with each row of b; not for NEON
 	prefetch, prefetchStep uintptr
@@ -119,7 +121,7 @@ func tileGeneric(t *tile, rows int) {
 			if t.beta == 0 {
 				*c = t.alpha * sum[i][j]
 			} else {
-				*c = t.alpha*sum[i][j] + t.beta**c
+				*c = t.alpha*sum[i][j] + t.beta**(*float32)(unsafe.Add(t.d, i*t.ldd+4*j))
 			}
 		}
 	}

@@ -42,16 +42,16 @@ TEXT ·tile1x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
 	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
 	MOVQ       16(AX), SI
-	MOVQ       48(AX), DI
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
+	MOVQ       56(AX), DI
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
-	MOVQ       56(AX), R11
+	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
 
 start:
@@ -63,7 +63,7 @@ start:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x04, CX
 	JLT    rest
@@ -127,7 +127,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R10
+	MOVQ    80(AX), R10
 	LEAQ    tileMasks<>+0(SB), R11
 	MOVQ    $0x00000010, R12
 	SUBQ    R10, R12
@@ -199,54 +199,48 @@ store:
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y0, Y0
 	VADDPS       Y7, Y1, Y1
-	VBROADCASTSS 72(AX), Y10
+	VBROADCASTSS 88(AX), Y10
 	VMULPS       Y10, Y0, Y0
 	VMULPS       Y10, Y1, Y1
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y10, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y10, Y1
-	VMOVUPS      Y1, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y8
 	VMOVUPS      32(DX)(BX*4), Y9
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y8, Y2
 	VFMADD231PS  Y10, Y2, Y0
 	VMASKMOVPS   32(DX), Y9, Y2
 	VFMADD231PS  Y10, Y2, Y1
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	TESTQ   $0x00000008, CX
 	JNZ     eight
 	VMOVAPS Y0, Y1
@@ -286,16 +280,16 @@ TEXT ·tile2x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	ADDQ       R12, R11
 	PREFETCHT0 (R11)
@@ -313,7 +307,7 @@ start:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x03, CX
 	JLT    rest
@@ -380,7 +374,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R11
+	MOVQ    80(AX), R11
 	LEAQ    tileMasks<>+0(SB), R12
 	MOVQ    $0x00000010, R13
 	SUBQ    R11, R13
@@ -457,56 +451,48 @@ store:
 	VADDPS       Y9, Y1, Y1
 	VADDPS       Y10, Y2, Y2
 	VADDPS       Y11, Y3, Y3
-	VBROADCASTSS 72(AX), Y14
+	VBROADCASTSS 88(AX), Y14
 	VMULPS       Y14, Y0, Y0
 	VMULPS       Y14, Y1, Y1
 	VMULPS       Y14, Y2, Y2
 	VMULPS       Y14, Y3, Y3
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y14, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y14, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y14, Y3
-	VMOVUPS      Y3, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
 	VMOVUPS      32(DX)(BX*4), Y13
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y4
 	VFMADD231PS  Y14, Y4, Y0
 	VMASKMOVPS   32(DX), Y13, Y4
@@ -517,9 +503,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y13, Y4
 	VFMADD231PS  Y14, Y4, Y3
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	TESTQ   $0x00000008, CX
 	JNZ     eight
 	VMOVAPS Y0, Y1
@@ -566,16 +552,16 @@ TEXT ·tile3x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	ADDQ       R12, R11
 	PREFETCHT0 (R11)
@@ -595,7 +581,7 @@ start:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -659,7 +645,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R11
+	MOVQ    80(AX), R11
 	LEAQ    tileMasks<>+0(SB), R12
 	MOVQ    $0x00000010, R13
 	SUBQ    R11, R13
@@ -731,66 +717,56 @@ store:
 	VADDPS       Y9, Y3, Y3
 	VADDPS       Y10, Y4, Y4
 	VADDPS       Y11, Y5, Y5
-	VBROADCASTSS 72(AX), Y14
+	VBROADCASTSS 88(AX), Y14
 	VMULPS       Y14, Y0, Y0
 	VMULPS       Y14, Y1, Y1
 	VMULPS       Y14, Y2, Y2
 	VMULPS       Y14, Y3, Y3
 	VMULPS       Y14, Y4, Y4
 	VMULPS       Y14, Y5, Y5
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y14, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y14, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y14, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y14, Y5
-	VMOVUPS      Y5, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
 	VMOVUPS      32(DX)(BX*4), Y13
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y6
 	VFMADD231PS  Y14, Y6, Y0
 	VMASKMOVPS   32(DX), Y13, Y6
@@ -806,9 +782,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y13, Y6
 	VFMADD231PS  Y14, Y6, Y5
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	TESTQ   $0x00000008, CX
 	JNZ     eight
 	VMOVAPS Y0, Y1
@@ -862,17 +838,17 @@ TEXT ·tile4x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -890,7 +866,7 @@ start:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -963,7 +939,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R12
+	MOVQ    80(AX), R12
 	LEAQ    tileMasks<>+0(SB), R13
 	MOVQ    $0x00000010, R14
 	SUBQ    R12, R14
@@ -1038,7 +1014,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Y10
+	VBROADCASTSS 88(AX), Y10
 	VMULPS       Y10, Y0, Y0
 	VMULPS       Y10, Y1, Y1
 	VMULPS       Y10, Y2, Y2
@@ -1047,67 +1023,55 @@ store:
 	VMULPS       Y10, Y5, Y5
 	VMULPS       Y10, Y6, Y6
 	VMULPS       Y10, Y7, Y7
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y10, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y10, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y10, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y10, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y10, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y10, Y5
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y10, Y6
-	VMOVUPS      Y6, (CX)
 	VFMADD231PS  32(CX), Y10, Y7
-	VMOVUPS      Y7, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y8
 	VMOVUPS      32(DX)(BX*4), Y9
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y8, Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VMASKMOVPS   32(DX), Y9, Y11
@@ -1128,9 +1092,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y9, Y11
 	VFMADD231PS  Y10, Y11, Y7
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	LEAQ    (AX)(AX*2), R9
 	TESTQ   $0x00000008, CX
 	JNZ     eight
@@ -1192,17 +1156,17 @@ TEXT ·tile5x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -1224,7 +1188,7 @@ start:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -1306,7 +1270,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R12
+	MOVQ    80(AX), R12
 	LEAQ    tileMasks<>+0(SB), R13
 	MOVQ    $0x00000010, R14
 	SUBQ    R12, R14
@@ -1390,7 +1354,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Y12
+	VBROADCASTSS 88(AX), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1401,75 +1365,61 @@ store:
 	VMULPS       Y12, Y7, Y7
 	VMULPS       Y12, Y8, Y8
 	VMULPS       Y12, Y9, Y9
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y12
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y12
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y12, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y12, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y12, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y12, Y5
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y6
-	VMOVUPS      Y6, (CX)
 	VFMADD231PS  32(CX), Y12, Y7
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y8
-	VMOVUPS      Y8, (CX)
 	VFMADD231PS  32(CX), Y12, Y9
-	VMOVUPS      Y9, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y10
 	VMOVUPS      32(DX)(BX*4), Y11
-	VBROADCASTSS 76(AX), Y12
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y12
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y10, Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VMASKMOVPS   32(DX), Y11, Y13
@@ -1495,9 +1445,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y11, Y13
 	VFMADD231PS  Y12, Y13, Y9
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	LEAQ    (AX)(AX*2), R9
 	TESTQ   $0x00000008, CX
 	JNZ     eight
@@ -1566,18 +1516,18 @@ TEXT ·tile6x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
-	MOVQ       56(AX), R14
+	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
 	ADDQ       R14, R13
 	PREFETCHT0 (R13)
@@ -1603,7 +1553,7 @@ start:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -1694,7 +1644,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R13
+	MOVQ    80(AX), R13
 	LEAQ    tileMasks<>+0(SB), R14
 	MOVQ    $0x00000010, R15
 	SUBQ    R13, R15
@@ -1787,7 +1737,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Y14
+	VBROADCASTSS 88(AX), Y14
 	VMULPS       Y14, Y0, Y0
 	VMULPS       Y14, Y1, Y1
 	VMULPS       Y14, Y2, Y2
@@ -1800,83 +1750,67 @@ store:
 	VMULPS       Y14, Y9, Y9
 	VMULPS       Y14, Y10, Y10
 	VMULPS       Y14, Y11, Y11
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y10, (CX)
-	VMOVUPS      Y11, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y14, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y14, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y14, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y14, Y5
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y6
-	VMOVUPS      Y6, (CX)
 	VFMADD231PS  32(CX), Y14, Y7
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y8
-	VMOVUPS      Y8, (CX)
 	VFMADD231PS  32(CX), Y14, Y9
-	VMOVUPS      Y9, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y10
-	VMOVUPS      Y10, (CX)
 	VFMADD231PS  32(CX), Y14, Y11
-	VMOVUPS      Y11, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y10, (CX)
+	VMOVUPS Y11, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
 	VMOVUPS      32(DX)(BX*4), Y13
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VMASKMOVPS   32(DX), Y13, Y15
@@ -1907,9 +1841,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y13, Y15
 	VFMADD231PS  Y14, Y15, Y11
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	LEAQ    (AX)(AX*2), R9
 	LEAQ    (AX)(AX*4), R10
 	TESTQ   $0x00000008, CX
@@ -1986,14 +1920,14 @@ TEXT ·tile1x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
 	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
 	MOVQ       16(AX), SI
-	MOVQ       48(AX), DI
+	MOVQ       56(AX), DI
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R8
-	MOVQ       56(AX), R9
+	MOVQ       64(AX), R9
 	PREFETCHT0 (R8)
 
 start:
@@ -2001,7 +1935,7 @@ start:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	CMPQ   64(AX), $0x08
+	CMPQ   80(AX), $0x08
 	JNE    tail
 	SUBQ   $0x04, CX
 	JLT    rest
@@ -2045,7 +1979,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R8
+	MOVQ    80(AX), R8
 	LEAQ    tileMasks<>+0(SB), R9
 	MOVQ    $0x00000010, R10
 	SUBQ    R8, R10
@@ -2094,47 +2028,42 @@ store:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y0, Y0
-	VBROADCASTSS 72(AX), Y5
+	VBROADCASTSS 88(AX), Y5
 	VMULPS       Y5, Y0, Y0
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x08
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y5
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y5
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y5, Y0
-	VMOVUPS      Y0, (CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y4
-	VBROADCASTSS 76(AX), Y5
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y5
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y4, Y1
 	VFMADD231PS  Y5, Y1, Y0
 
-storeNarrow:
+writeNarrow:
 	MOVQ         24(AX), DX
-	MOVQ         56(AX), AX
+	MOVQ         64(AX), AX
 	TESTQ        $0x00000004, CX
 	JZ           below4
 	VMOVUPS      X0, (DX)
@@ -2164,14 +2093,14 @@ TEXT ·tile2x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R9
-	MOVQ       56(AX), R10
+	MOVQ       64(AX), R10
 	PREFETCHT0 (R9)
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
@@ -2185,7 +2114,7 @@ start:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	CMPQ   64(AX), $0x08
+	CMPQ   80(AX), $0x08
 	JNE    tail
 	SUBQ   $0x04, CX
 	JLT    rest
@@ -2239,7 +2168,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R9
+	MOVQ    80(AX), R9
 	LEAQ    tileMasks<>+0(SB), R10
 	MOVQ    $0x00000010, R11
 	SUBQ    R9, R11
@@ -2301,56 +2230,50 @@ store:
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y0, Y0
 	VADDPS       Y7, Y1, Y1
-	VBROADCASTSS 72(AX), Y9
+	VBROADCASTSS 88(AX), Y9
 	VMULPS       Y9, Y0, Y0
 	VMULPS       Y9, Y1, Y1
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x08
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y9
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y9
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y9, Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y9, Y1
-	VMOVUPS      Y1, (CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y1, (CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y8
-	VBROADCASTSS 76(AX), Y9
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y9
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y8, Y2
 	VFMADD231PS  Y9, Y2, Y0
 	ADDQ         BX, DX
 	VMASKMOVPS   (DX), Y8, Y2
 	VFMADD231PS  Y9, Y2, Y1
 
-storeNarrow:
+writeNarrow:
 	MOVQ         24(AX), DX
-	MOVQ         56(AX), AX
+	MOVQ         64(AX), AX
 	TESTQ        $0x00000004, CX
 	JZ           below4
 	VMOVUPS      X0, (DX)
@@ -2385,14 +2308,14 @@ TEXT ·tile3x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R9
-	MOVQ       56(AX), R10
+	MOVQ       64(AX), R10
 	PREFETCHT0 (R9)
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
@@ -2412,7 +2335,7 @@ start:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	CMPQ   64(AX), $0x08
+	CMPQ   80(AX), $0x08
 	JNE    tail
 	SUBQ   $0x04, CX
 	JLT    rest
@@ -2476,7 +2399,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R9
+	MOVQ    80(AX), R9
 	LEAQ    tileMasks<>+0(SB), R10
 	MOVQ    $0x00000010, R11
 	SUBQ    R9, R11
@@ -2551,53 +2474,46 @@ store:
 	VADDPS       Y9, Y0, Y0
 	VADDPS       Y10, Y1, Y1
 	VADDPS       Y11, Y2, Y2
-	VBROADCASTSS 72(AX), Y13
+	VBROADCASTSS 88(AX), Y13
 	VMULPS       Y13, Y0, Y0
 	VMULPS       Y13, Y1, Y1
 	VMULPS       Y13, Y2, Y2
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x08
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y13
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y13
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y13, Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y13, Y1
-	VMOVUPS      Y1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y13, Y2
-	VMOVUPS      Y2, (CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
-	VBROADCASTSS 76(AX), Y13
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y13
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y3
 	VFMADD231PS  Y13, Y3, Y0
 	ADDQ         BX, DX
@@ -2607,9 +2523,9 @@ addNarrow:
 	VMASKMOVPS   (DX), Y12, Y3
 	VFMADD231PS  Y13, Y3, Y2
 
-storeNarrow:
+writeNarrow:
 	MOVQ         24(AX), DX
-	MOVQ         56(AX), AX
+	MOVQ         64(AX), AX
 	TESTQ        $0x00000004, CX
 	JZ           below4
 	VMOVUPS      X0, (DX)
@@ -2649,15 +2565,15 @@ TEXT ·tile4x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
-	MOVQ       56(AX), R11
+	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
 	ADDQ       R11, R10
 	PREFETCHT0 (R10)
@@ -2679,7 +2595,7 @@ start:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	CMPQ   64(AX), $0x08
+	CMPQ   80(AX), $0x08
 	JNE    tail
 	SUBQ   $0x03, CX
 	JLT    rest
@@ -2742,7 +2658,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R10
+	MOVQ    80(AX), R10
 	LEAQ    tileMasks<>+0(SB), R11
 	MOVQ    $0x00000010, R12
 	SUBQ    R10, R12
@@ -2815,59 +2731,51 @@ store:
 	VADDPS       Y9, Y1, Y1
 	VADDPS       Y10, Y2, Y2
 	VADDPS       Y11, Y3, Y3
-	VBROADCASTSS 72(AX), Y13
+	VBROADCASTSS 88(AX), Y13
 	VMULPS       Y13, Y0, Y0
 	VMULPS       Y13, Y1, Y1
 	VMULPS       Y13, Y2, Y2
 	VMULPS       Y13, Y3, Y3
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x08
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y3, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y13
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y13
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y13, Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y13, Y1
-	VMOVUPS      Y1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y13, Y2
-	VMOVUPS      Y2, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y13, Y3
-	VMOVUPS      Y3, (CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y3, (CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
-	VBROADCASTSS 76(AX), Y13
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y13
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y4
 	VFMADD231PS  Y13, Y4, Y0
 	ADDQ         BX, DX
@@ -2880,9 +2788,9 @@ addNarrow:
 	VMASKMOVPS   (DX), Y12, Y4
 	VFMADD231PS  Y13, Y4, Y3
 
-storeNarrow:
+writeNarrow:
 	MOVQ         24(AX), DX
-	MOVQ         56(AX), AX
+	MOVQ         64(AX), AX
 	LEAQ         (AX)(AX*2), R9
 	TESTQ        $0x00000004, CX
 	JZ           below4
@@ -2928,15 +2836,15 @@ TEXT ·tile5x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
-	MOVQ       56(AX), R11
+	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
 	ADDQ       R11, R10
 	PREFETCHT0 (R10)
@@ -2958,7 +2866,7 @@ start:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-	CMPQ   64(AX), $0x08
+	CMPQ   80(AX), $0x08
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -3016,7 +2924,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R10
+	MOVQ    80(AX), R10
 	LEAQ    tileMasks<>+0(SB), R11
 	MOVQ    $0x00000010, R12
 	SUBQ    R10, R12
@@ -3081,65 +2989,56 @@ store:
 	VADDPS       Y7, Y2, Y2
 	VADDPS       Y8, Y3, Y3
 	VADDPS       Y9, Y4, Y4
-	VBROADCASTSS 72(AX), Y11
+	VBROADCASTSS 88(AX), Y11
 	VMULPS       Y11, Y0, Y0
 	VMULPS       Y11, Y1, Y1
 	VMULPS       Y11, Y2, Y2
 	VMULPS       Y11, Y3, Y3
 	VMULPS       Y11, Y4, Y4
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x08
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y3, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y11
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y11
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y11, Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y11, Y1
-	VMOVUPS      Y1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y11, Y2
-	VMOVUPS      Y2, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y11, Y3
-	VMOVUPS      Y3, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y11, Y4
-	VMOVUPS      Y4, (CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y10
-	VBROADCASTSS 76(AX), Y11
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y11
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y10, Y5
 	VFMADD231PS  Y11, Y5, Y0
 	ADDQ         BX, DX
@@ -3155,9 +3054,9 @@ addNarrow:
 	VMASKMOVPS   (DX), Y10, Y5
 	VFMADD231PS  Y11, Y5, Y4
 
-storeNarrow:
+writeNarrow:
 	MOVQ         24(AX), DX
-	MOVQ         56(AX), AX
+	MOVQ         64(AX), AX
 	LEAQ         (AX)(AX*2), R9
 	TESTQ        $0x00000004, CX
 	JZ           below4
@@ -3208,16 +3107,16 @@ TEXT ·tile6x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	ADDQ       R12, R11
 	PREFETCHT0 (R11)
@@ -3243,7 +3142,7 @@ start:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	CMPQ   64(AX), $0x08
+	CMPQ   80(AX), $0x08
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -3307,7 +3206,7 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    64(AX), R11
+	MOVQ    80(AX), R11
 	LEAQ    tileMasks<>+0(SB), R12
 	MOVQ    $0x00000010, R13
 	SUBQ    R11, R13
@@ -3379,71 +3278,61 @@ store:
 	VADDPS       Y9, Y3, Y3
 	VADDPS       Y10, Y4, Y4
 	VADDPS       Y11, Y5, Y5
-	VBROADCASTSS 72(AX), Y13
+	VBROADCASTSS 88(AX), Y13
 	VMULPS       Y13, Y0, Y0
 	VMULPS       Y13, Y1, Y1
 	VMULPS       Y13, Y2, Y2
 	VMULPS       Y13, Y3, Y3
 	VMULPS       Y13, Y4, Y4
 	VMULPS       Y13, Y5, Y5
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x08
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y3, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y5, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y13
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y13
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y13, Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y13, Y1
-	VMOVUPS      Y1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y13, Y2
-	VMOVUPS      Y2, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y13, Y3
-	VMOVUPS      Y3, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y13, Y4
-	VMOVUPS      Y4, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y13, Y5
-	VMOVUPS      Y5, (CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Y5, (CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
-	VBROADCASTSS 76(AX), Y13
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y13
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y6
 	VFMADD231PS  Y13, Y6, Y0
 	ADDQ         BX, DX
@@ -3462,9 +3351,9 @@ addNarrow:
 	VMASKMOVPS   (DX), Y12, Y6
 	VFMADD231PS  Y13, Y6, Y5
 
-storeNarrow:
+writeNarrow:
 	MOVQ         24(AX), DX
-	MOVQ         56(AX), AX
+	MOVQ         64(AX), AX
 	LEAQ         (AX)(AX*2), R9
 	LEAQ         (AX)(AX*4), R10
 	TESTQ        $0x00000004, CX
@@ -3521,16 +3410,16 @@ TEXT ·tile1x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
 	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
 	MOVQ       16(AX), SI
-	MOVQ       48(AX), DI
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
+	MOVQ       56(AX), DI
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
-	MOVQ       56(AX), R11
+	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
 
 start:
@@ -3619,54 +3508,48 @@ store:
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y0, Y0
 	VADDPS       Y7, Y1, Y1
-	VBROADCASTSS 72(AX), Y10
+	VBROADCASTSS 88(AX), Y10
 	VMULPS       Y10, Y0, Y0
 	VMULPS       Y10, Y1, Y1
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y10, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y10, Y1
-	VMOVUPS      Y1, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y8
 	VMOVUPS      32(DX)(BX*4), Y9
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y8, Y2
 	VFMADD231PS  Y10, Y2, Y0
 	VMASKMOVPS   32(DX), Y9, Y2
 	VFMADD231PS  Y10, Y2, Y1
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	TESTQ   $0x00000008, CX
 	JNZ     eight
 	VMOVAPS Y0, Y1
@@ -3706,16 +3589,16 @@ TEXT ·tile2x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	ADDQ       R12, R11
 	PREFETCHT0 (R11)
@@ -3813,56 +3696,48 @@ store:
 	VADDPS       Y9, Y1, Y1
 	VADDPS       Y10, Y2, Y2
 	VADDPS       Y11, Y3, Y3
-	VBROADCASTSS 72(AX), Y14
+	VBROADCASTSS 88(AX), Y14
 	VMULPS       Y14, Y0, Y0
 	VMULPS       Y14, Y1, Y1
 	VMULPS       Y14, Y2, Y2
 	VMULPS       Y14, Y3, Y3
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y14, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y14, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y14, Y3
-	VMOVUPS      Y3, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
 	VMOVUPS      32(DX)(BX*4), Y13
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y4
 	VFMADD231PS  Y14, Y4, Y0
 	VMASKMOVPS   32(DX), Y13, Y4
@@ -3873,9 +3748,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y13, Y4
 	VFMADD231PS  Y14, Y4, Y3
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	TESTQ   $0x00000008, CX
 	JNZ     eight
 	VMOVAPS Y0, Y1
@@ -3922,16 +3797,16 @@ TEXT ·tile3x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	ADDQ       R12, R11
 	PREFETCHT0 (R11)
@@ -4024,66 +3899,56 @@ store:
 	VADDPS       Y9, Y3, Y3
 	VADDPS       Y10, Y4, Y4
 	VADDPS       Y11, Y5, Y5
-	VBROADCASTSS 72(AX), Y14
+	VBROADCASTSS 88(AX), Y14
 	VMULPS       Y14, Y0, Y0
 	VMULPS       Y14, Y1, Y1
 	VMULPS       Y14, Y2, Y2
 	VMULPS       Y14, Y3, Y3
 	VMULPS       Y14, Y4, Y4
 	VMULPS       Y14, Y5, Y5
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y14, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y14, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y14, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y14, Y5
-	VMOVUPS      Y5, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
 	VMOVUPS      32(DX)(BX*4), Y13
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y6
 	VFMADD231PS  Y14, Y6, Y0
 	VMASKMOVPS   32(DX), Y13, Y6
@@ -4099,9 +3964,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y13, Y6
 	VFMADD231PS  Y14, Y6, Y5
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	TESTQ   $0x00000008, CX
 	JNZ     eight
 	VMOVAPS Y0, Y1
@@ -4155,17 +4020,17 @@ TEXT ·tile4x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -4259,7 +4124,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Y10
+	VBROADCASTSS 88(AX), Y10
 	VMULPS       Y10, Y0, Y0
 	VMULPS       Y10, Y1, Y1
 	VMULPS       Y10, Y2, Y2
@@ -4268,67 +4133,55 @@ store:
 	VMULPS       Y10, Y5, Y5
 	VMULPS       Y10, Y6, Y6
 	VMULPS       Y10, Y7, Y7
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y10, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y10, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y10, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y10, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y10, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y10, Y5
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y10, Y6
-	VMOVUPS      Y6, (CX)
 	VFMADD231PS  32(CX), Y10, Y7
-	VMOVUPS      Y7, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y8
 	VMOVUPS      32(DX)(BX*4), Y9
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y8, Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VMASKMOVPS   32(DX), Y9, Y11
@@ -4349,9 +4202,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y9, Y11
 	VFMADD231PS  Y10, Y11, Y7
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	LEAQ    (AX)(AX*2), R9
 	TESTQ   $0x00000008, CX
 	JNZ     eight
@@ -4413,17 +4266,17 @@ TEXT ·tile5x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -4530,7 +4383,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Y12
+	VBROADCASTSS 88(AX), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -4541,75 +4394,61 @@ store:
 	VMULPS       Y12, Y7, Y7
 	VMULPS       Y12, Y8, Y8
 	VMULPS       Y12, Y9, Y9
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y12
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y12
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y12, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y12, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y12, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y12, Y5
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y6
-	VMOVUPS      Y6, (CX)
 	VFMADD231PS  32(CX), Y12, Y7
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y8
-	VMOVUPS      Y8, (CX)
 	VFMADD231PS  32(CX), Y12, Y9
-	VMOVUPS      Y9, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y10
 	VMOVUPS      32(DX)(BX*4), Y11
-	VBROADCASTSS 76(AX), Y12
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y12
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y10, Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VMASKMOVPS   32(DX), Y11, Y13
@@ -4635,9 +4474,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y11, Y13
 	VFMADD231PS  Y12, Y13, Y9
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	LEAQ    (AX)(AX*2), R9
 	TESTQ   $0x00000008, CX
 	JNZ     eight
@@ -4706,18 +4545,18 @@ TEXT ·tile6x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
-	MOVQ       56(AX), R14
+	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
 	ADDQ       R14, R13
 	PREFETCHT0 (R13)
@@ -4837,7 +4676,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Y14
+	VBROADCASTSS 88(AX), Y14
 	VMULPS       Y14, Y0, Y0
 	VMULPS       Y14, Y1, Y1
 	VMULPS       Y14, Y2, Y2
@@ -4850,83 +4689,67 @@ store:
 	VMULPS       Y14, Y9, Y9
 	VMULPS       Y14, Y10, Y10
 	VMULPS       Y14, Y11, Y11
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y10, (CX)
-	VMOVUPS      Y11, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y14, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y14, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y14, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y14, Y5
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y6
-	VMOVUPS      Y6, (CX)
 	VFMADD231PS  32(CX), Y14, Y7
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y8
-	VMOVUPS      Y8, (CX)
 	VFMADD231PS  32(CX), Y14, Y9
-	VMOVUPS      Y9, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y10
-	VMOVUPS      Y10, (CX)
 	VFMADD231PS  32(CX), Y14, Y11
-	VMOVUPS      Y11, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y10, (CX)
+	VMOVUPS Y11, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
 	VMOVUPS      32(DX)(BX*4), Y13
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VMASKMOVPS   32(DX), Y13, Y15
@@ -4957,9 +4780,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y13, Y15
 	VFMADD231PS  Y14, Y15, Y11
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	LEAQ    (AX)(AX*2), R9
 	LEAQ    (AX)(AX*4), R10
 	TESTQ   $0x00000008, CX
@@ -5036,16 +4859,16 @@ TEXT ·tile1x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
 	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
 	MOVQ       16(AX), SI
-	MOVQ       48(AX), DI
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
+	MOVQ       56(AX), DI
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
-	MOVQ       56(AX), R11
+	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
 
 start:
@@ -5124,54 +4947,48 @@ store:
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y0, Y0
 	VADDPS       Y7, Y1, Y1
-	VBROADCASTSS 72(AX), Y10
+	VBROADCASTSS 88(AX), Y10
 	VMULPS       Y10, Y0, Y0
 	VMULPS       Y10, Y1, Y1
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y10, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y10, Y1
-	VMOVUPS      Y1, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y8
 	VMOVUPS      32(DX)(BX*4), Y9
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y8, Y2
 	VFMADD231PS  Y10, Y2, Y0
 	VMASKMOVPS   32(DX), Y9, Y2
 	VFMADD231PS  Y10, Y2, Y1
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	TESTQ   $0x00000008, CX
 	JNZ     eight
 	VMOVAPS Y0, Y1
@@ -5211,16 +5028,16 @@ TEXT ·tile2x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	ADDQ       R12, R11
 	PREFETCHT0 (R11)
@@ -5310,56 +5127,48 @@ store:
 	VADDPS       Y9, Y1, Y1
 	VADDPS       Y10, Y2, Y2
 	VADDPS       Y11, Y3, Y3
-	VBROADCASTSS 72(AX), Y14
+	VBROADCASTSS 88(AX), Y14
 	VMULPS       Y14, Y0, Y0
 	VMULPS       Y14, Y1, Y1
 	VMULPS       Y14, Y2, Y2
 	VMULPS       Y14, Y3, Y3
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y14, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y14, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y14, Y3
-	VMOVUPS      Y3, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
 	VMOVUPS      32(DX)(BX*4), Y13
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y4
 	VFMADD231PS  Y14, Y4, Y0
 	VMASKMOVPS   32(DX), Y13, Y4
@@ -5370,9 +5179,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y13, Y4
 	VFMADD231PS  Y14, Y4, Y3
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	TESTQ   $0x00000008, CX
 	JNZ     eight
 	VMOVAPS Y0, Y1
@@ -5419,16 +5228,16 @@ TEXT ·tile3x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	ADDQ       R12, R11
 	PREFETCHT0 (R11)
@@ -5515,66 +5324,56 @@ store:
 	VADDPS       Y9, Y3, Y3
 	VADDPS       Y10, Y4, Y4
 	VADDPS       Y11, Y5, Y5
-	VBROADCASTSS 72(AX), Y14
+	VBROADCASTSS 88(AX), Y14
 	VMULPS       Y14, Y0, Y0
 	VMULPS       Y14, Y1, Y1
 	VMULPS       Y14, Y2, Y2
 	VMULPS       Y14, Y3, Y3
 	VMULPS       Y14, Y4, Y4
 	VMULPS       Y14, Y5, Y5
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y14, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y14, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y14, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y14, Y5
-	VMOVUPS      Y5, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
 	VMOVUPS      32(DX)(BX*4), Y13
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y6
 	VFMADD231PS  Y14, Y6, Y0
 	VMASKMOVPS   32(DX), Y13, Y6
@@ -5590,9 +5389,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y13, Y6
 	VFMADD231PS  Y14, Y6, Y5
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	TESTQ   $0x00000008, CX
 	JNZ     eight
 	VMOVAPS Y0, Y1
@@ -5646,17 +5445,17 @@ TEXT ·tile4x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -5744,7 +5543,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Y10
+	VBROADCASTSS 88(AX), Y10
 	VMULPS       Y10, Y0, Y0
 	VMULPS       Y10, Y1, Y1
 	VMULPS       Y10, Y2, Y2
@@ -5753,67 +5552,55 @@ store:
 	VMULPS       Y10, Y5, Y5
 	VMULPS       Y10, Y6, Y6
 	VMULPS       Y10, Y7, Y7
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y10, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y10, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y10, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y10, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y10, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y10, Y5
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y10, Y6
-	VMOVUPS      Y6, (CX)
 	VFMADD231PS  32(CX), Y10, Y7
-	VMOVUPS      Y7, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y8
 	VMOVUPS      32(DX)(BX*4), Y9
-	VBROADCASTSS 76(AX), Y10
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y10
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y8, Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VMASKMOVPS   32(DX), Y9, Y11
@@ -5834,9 +5621,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y9, Y11
 	VFMADD231PS  Y10, Y11, Y7
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	LEAQ    (AX)(AX*2), R9
 	TESTQ   $0x00000008, CX
 	JNZ     eight
@@ -5898,17 +5685,17 @@ TEXT ·tile5x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -6009,7 +5796,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Y12
+	VBROADCASTSS 88(AX), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -6020,75 +5807,61 @@ store:
 	VMULPS       Y12, Y7, Y7
 	VMULPS       Y12, Y8, Y8
 	VMULPS       Y12, Y9, Y9
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y12
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y12
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y12, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y12, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y12, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y12, Y5
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y6
-	VMOVUPS      Y6, (CX)
 	VFMADD231PS  32(CX), Y12, Y7
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y12, Y8
-	VMOVUPS      Y8, (CX)
 	VFMADD231PS  32(CX), Y12, Y9
-	VMOVUPS      Y9, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y10
 	VMOVUPS      32(DX)(BX*4), Y11
-	VBROADCASTSS 76(AX), Y12
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y12
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y10, Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VMASKMOVPS   32(DX), Y11, Y13
@@ -6114,9 +5887,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y11, Y13
 	VFMADD231PS  Y12, Y13, Y9
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	LEAQ    (AX)(AX*2), R9
 	TESTQ   $0x00000008, CX
 	JNZ     eight
@@ -6185,18 +5958,18 @@ TEXT ·tile6x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
-	MOVQ       56(AX), R14
+	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
 	ADDQ       R14, R13
 	PREFETCHT0 (R13)
@@ -6310,7 +6083,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Y14
+	VBROADCASTSS 88(AX), Y14
 	VMULPS       Y14, Y0, Y0
 	VMULPS       Y14, Y1, Y1
 	VMULPS       Y14, Y2, Y2
@@ -6323,83 +6096,67 @@ store:
 	VMULPS       Y14, Y9, Y9
 	VMULPS       Y14, Y10, Y10
 	VMULPS       Y14, Y11, Y11
-	MOVQ         64(AX), CX
+	MOVQ         80(AX), CX
 	CMPQ         CX, $0x10
 	JNE          narrow
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 32(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Y10, (CX)
-	VMOVUPS      Y11, 32(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VFMADD231PS  (CX), Y14, Y0
-	VMOVUPS      Y0, (CX)
 	VFMADD231PS  32(CX), Y14, Y1
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y2
-	VMOVUPS      Y2, (CX)
 	VFMADD231PS  32(CX), Y14, Y3
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y4
-	VMOVUPS      Y4, (CX)
 	VFMADD231PS  32(CX), Y14, Y5
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y6
-	VMOVUPS      Y6, (CX)
 	VFMADD231PS  32(CX), Y14, Y7
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y8
-	VMOVUPS      Y8, (CX)
 	VFMADD231PS  32(CX), Y14, Y9
-	VMOVUPS      Y9, 32(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VFMADD231PS  (CX), Y14, Y10
-	VMOVUPS      Y10, (CX)
 	VFMADD231PS  32(CX), Y14, Y11
-	VMOVUPS      Y11, 32(CX)
-	JMP          done
+
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
+	ADDQ    AX, CX
+	VMOVUPS Y10, (CX)
+	VMOVUPS Y11, 32(CX)
+	JMP     done
 
 narrow:
-	MOVL 76(AX), DX
-	ADDL DX, DX
-	JNZ  addNarrow
-	JMP  storeNarrow
-
-addNarrow:
 	LEAQ         tileMasks<>+0(SB), DX
 	MOVQ         $0x00000010, BX
 	SUBQ         CX, BX
 	VMOVUPS      (DX)(BX*4), Y12
 	VMOVUPS      32(DX)(BX*4), Y13
-	VBROADCASTSS 76(AX), Y14
-	MOVQ         24(AX), DX
-	MOVQ         56(AX), BX
+	MOVL         92(AX), DX
+	ADDL         DX, DX
+	JZ           writeNarrow
+	VBROADCASTSS 92(AX), Y14
+	MOVQ         32(AX), DX
+	MOVQ         72(AX), BX
 	VMASKMOVPS   (DX), Y12, Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VMASKMOVPS   32(DX), Y13, Y15
@@ -6430,9 +6187,9 @@ addNarrow:
 	VMASKMOVPS   32(DX), Y13, Y15
 	VFMADD231PS  Y14, Y15, Y11
 
-storeNarrow:
+writeNarrow:
 	MOVQ    24(AX), DX
-	MOVQ    56(AX), AX
+	MOVQ    64(AX), AX
 	LEAQ    (AX)(AX*2), R9
 	LEAQ    (AX)(AX*4), R10
 	TESTQ   $0x00000008, CX

@@ -8,22 +8,22 @@ TEXT ·tile1x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
 	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
 	MOVQ       16(AX), SI
-	MOVQ       48(AX), DI
-	MOVL       64(AX), R9
+	MOVQ       56(AX), DI
+	MOVL       80(AX), R9
 	MOVL       $-1, R8
 	BZHIL      R9, R8, R8
 	KMOVW      R8, K1
 	SHRL       $0x10, R8
 	KMOVW      R8, K2
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
-	MOVQ       56(AX), R11
+	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
 	PREFETCHT0 64(R10)
 
@@ -36,7 +36,7 @@ start:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x04, CX
 	JLT    rest
@@ -177,30 +177,25 @@ store:
 	VADDPS       Z5, Z1, Z1
 	VADDPS       Z6, Z0, Z0
 	VADDPS       Z7, Z1, Z1
-	VBROADCASTSS 72(AX), Z10
+	VBROADCASTSS 88(AX), Z10
 	VMULPS       Z10, Z0, Z0
 	VMULPS       Z10, Z1, Z1
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z1
-	VMOVUPS      Z1, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -210,22 +205,22 @@ TEXT ·tile2x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVL       64(AX), R10
+	MOVQ       56(AX), R8
+	MOVL       80(AX), R10
 	MOVL       $-1, R9
 	BZHIL      R10, R9, R9
 	KMOVW      R9, K1
 	SHRL       $0x10, R9
 	KMOVW      R9, K2
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R12, R11
@@ -241,7 +236,7 @@ start:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -358,42 +353,35 @@ store:
 	VADDPS       Z5, Z1, Z1
 	VADDPS       Z6, Z2, Z2
 	VADDPS       Z7, Z3, Z3
-	VBROADCASTSS 72(AX), Z10
+	VBROADCASTSS 88(AX), Z10
 	VMULPS       Z10, Z0, Z0
 	VMULPS       Z10, Z1, Z1
 	VMULPS       Z10, Z2, Z2
 	VMULPS       Z10, Z3, Z3
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z3
-	VMOVUPS      Z3, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -403,22 +391,22 @@ TEXT ·tile3x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVL       64(AX), R10
+	MOVQ       56(AX), R8
+	MOVL       80(AX), R10
 	MOVL       $-1, R9
 	BZHIL      R10, R9, R9
 	KMOVW      R9, K1
 	SHRL       $0x10, R9
 	KMOVW      R9, K2
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R12, R11
@@ -435,7 +423,7 @@ start:
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -566,54 +554,45 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z8
+	VBROADCASTSS 88(AX), Z8
 	VMULPS       Z8, Z0, Z0
 	VMULPS       Z8, Z1, Z1
 	VMULPS       Z8, Z2, Z2
 	VMULPS       Z8, Z3, Z3
 	VMULPS       Z8, Z4, Z4
 	VMULPS       Z8, Z5, Z5
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z8
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z8
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z8, Z6, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z7
 	VFMADD231PS  Z8, Z7, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z8, Z6, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z7
 	VFMADD231PS  Z8, Z7, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z8, Z6, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z7
 	VFMADD231PS  Z8, Z7, Z5
-	VMOVUPS      Z5, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -623,23 +602,23 @@ TEXT ·tile4x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVL       64(AX), R11
+	MOVL       80(AX), R11
 	MOVL       $-1, R10
 	BZHIL      R11, R10, R10
 	KMOVW      R10, K1
 	SHRL       $0x10, R10
 	KMOVW      R10, K2
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	PREFETCHT0 64(R12)
 	ADDQ       R13, R12
@@ -661,7 +640,7 @@ start:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -810,7 +789,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z10
+	VBROADCASTSS 88(AX), Z10
 	VMULPS       Z10, Z0, Z0
 	VMULPS       Z10, Z1, Z1
 	VMULPS       Z10, Z2, Z2
@@ -819,57 +798,46 @@ store:
 	VMULPS       Z10, Z5, Z5
 	VMULPS       Z10, Z6, Z6
 	VMULPS       Z10, Z7, Z7
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z7
-	VMOVUPS      Z7, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -879,23 +847,23 @@ TEXT ·tile5x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVL       64(AX), R11
+	MOVL       80(AX), R11
 	MOVL       $-1, R10
 	BZHIL      R11, R10, R10
 	KMOVW      R10, K1
 	SHRL       $0x10, R10
 	KMOVW      R10, K2
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	PREFETCHT0 64(R12)
 	ADDQ       R13, R12
@@ -922,7 +890,7 @@ start:
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -1089,7 +1057,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z12
+	VBROADCASTSS 88(AX), Z12
 	VMULPS       Z12, Z0, Z0
 	VMULPS       Z12, Z1, Z1
 	VMULPS       Z12, Z2, Z2
@@ -1100,67 +1068,54 @@ store:
 	VMULPS       Z12, Z7, Z7
 	VMULPS       Z12, Z8, Z8
 	VMULPS       Z12, Z9, Z9
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z12
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z12
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z9
-	VMOVUPS      Z9, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -1170,24 +1125,24 @@ TEXT ·tile6x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVL       64(AX), R12
+	MOVL       80(AX), R12
 	MOVL       $-1, R11
 	BZHIL      R12, R11, R11
 	KMOVW      R11, K1
 	SHRL       $0x10, R11
 	KMOVW      R11, K2
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
-	MOVQ       56(AX), R14
+	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
 	ADDQ       R14, R13
@@ -1219,7 +1174,7 @@ start:
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -1404,7 +1359,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z14
+	VBROADCASTSS 88(AX), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1417,77 +1372,62 @@ store:
 	VMULPS       Z14, Z9, Z9
 	VMULPS       Z14, Z10, Z10
 	VMULPS       Z14, Z11, Z11
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z11
-	VMOVUPS      Z11, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -1497,24 +1437,24 @@ TEXT ·tile7x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVL       64(AX), R12
+	MOVL       80(AX), R12
 	MOVL       $-1, R11
 	BZHIL      R12, R11, R11
 	KMOVW      R11, K1
 	SHRL       $0x10, R11
 	KMOVW      R11, K2
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
-	MOVQ       56(AX), R14
+	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
 	ADDQ       R14, R13
@@ -1551,7 +1491,7 @@ start:
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -1754,7 +1694,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z16
+	VBROADCASTSS 88(AX), Z16
 	VMULPS       Z16, Z0, Z0
 	VMULPS       Z16, Z1, Z1
 	VMULPS       Z16, Z2, Z2
@@ -1769,87 +1709,70 @@ store:
 	VMULPS       Z16, Z11, Z11
 	VMULPS       Z16, Z12, Z12
 	VMULPS       Z16, Z13, Z13
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z16
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z16
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z13
-	VMOVUPS      Z13, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -1859,26 +1782,26 @@ TEXT ·tile8x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	SHRL       $0x10, R12
 	KMOVW      R12, K2
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -1920,7 +1843,7 @@ start:
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -2147,7 +2070,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z18
+	VBROADCASTSS 88(AX), Z18
 	VMULPS       Z18, Z0, Z0
 	VMULPS       Z18, Z1, Z1
 	VMULPS       Z18, Z2, Z2
@@ -2164,97 +2087,78 @@ store:
 	VMULPS       Z18, Z13, Z13
 	VMULPS       Z18, Z14, Z14
 	VMULPS       Z18, Z15, Z15
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z18
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z18
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z15
-	VMOVUPS      Z15, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -2264,26 +2168,26 @@ TEXT ·tile9x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	SHRL       $0x10, R12
 	KMOVW      R12, K2
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -2330,7 +2234,7 @@ start:
 	VPXORD Z15, Z15, Z15
 	VPXORD Z16, Z16, Z16
 	VPXORD Z17, Z17, Z17
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -2575,7 +2479,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z20
+	VBROADCASTSS 88(AX), Z20
 	VMULPS       Z20, Z0, Z0
 	VMULPS       Z20, Z1, Z1
 	VMULPS       Z20, Z2, Z2
@@ -2594,107 +2498,86 @@ store:
 	VMULPS       Z20, Z15, Z15
 	VMULPS       Z20, Z16, Z16
 	VMULPS       Z20, Z17, Z17
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z20
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z20
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z17
-	VMOVUPS      Z17, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -2704,26 +2587,26 @@ TEXT ·tile10x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	SHRL       $0x10, R12
 	KMOVW      R12, K2
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -2775,7 +2658,7 @@ start:
 	VPXORD Z17, Z17, Z17
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -3038,7 +2921,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z22
+	VBROADCASTSS 88(AX), Z22
 	VMULPS       Z22, Z0, Z0
 	VMULPS       Z22, Z1, Z1
 	VMULPS       Z22, Z2, Z2
@@ -3059,117 +2942,94 @@ store:
 	VMULPS       Z22, Z17, Z17
 	VMULPS       Z22, Z18, Z18
 	VMULPS       Z22, Z19, Z19
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z22
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z22
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z19
-	VMOVUPS      Z19, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -3179,26 +3039,26 @@ TEXT ·tile11x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	SHRL       $0x10, R12
 	KMOVW      R12, K2
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -3255,7 +3115,7 @@ start:
 	VPXORD Z19, Z19, Z19
 	VPXORD Z20, Z20, Z20
 	VPXORD Z21, Z21, Z21
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -3536,7 +3396,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z24
+	VBROADCASTSS 88(AX), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -3559,127 +3419,102 @@ store:
 	VMULPS       Z24, Z19, Z19
 	VMULPS       Z24, Z20, Z20
 	VMULPS       Z24, Z21, Z21
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z24
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z24
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z21
-	VMOVUPS      Z21, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -3689,26 +3524,26 @@ TEXT ·tile12x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	SHRL       $0x10, R12
 	KMOVW      R12, K2
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -3770,7 +3605,7 @@ start:
 	VPXORD Z21, Z21, Z21
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -4069,7 +3904,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z26
+	VBROADCASTSS 88(AX), Z26
 	VMULPS       Z26, Z0, Z0
 	VMULPS       Z26, Z1, Z1
 	VMULPS       Z26, Z2, Z2
@@ -4094,137 +3929,110 @@ store:
 	VMULPS       Z26, Z21, Z21
 	VMULPS       Z26, Z22, Z22
 	VMULPS       Z26, Z23, Z23
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z26
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z26
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z21
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z22
-	VMOVUPS      Z22, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z23
-	VMOVUPS      Z23, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, K1, (CX)
+	VMOVUPS Z23, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -4234,26 +4042,26 @@ TEXT ·tile13x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	SHRL       $0x10, R12
 	KMOVW      R12, K2
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -4320,7 +4128,7 @@ start:
 	VPXORD Z23, Z23, Z23
 	VPXORD Z24, Z24, Z24
 	VPXORD Z25, Z25, Z25
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -4637,7 +4445,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z28
+	VBROADCASTSS 88(AX), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -4664,147 +4472,118 @@ store:
 	VMULPS       Z28, Z23, Z23
 	VMULPS       Z28, Z24, Z24
 	VMULPS       Z28, Z25, Z25
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z24, K1, (CX)
-	VMOVUPS      Z25, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z28
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z28
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z21
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z22
-	VMOVUPS      Z22, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z23
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z24
-	VMOVUPS      Z24, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z25
-	VMOVUPS      Z25, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, K1, (CX)
+	VMOVUPS Z23, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z24, K1, (CX)
+	VMOVUPS Z25, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -4814,26 +4593,26 @@ TEXT ·tile14x32F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	SHRL       $0x10, R12
 	KMOVW      R12, K2
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -4905,7 +4684,7 @@ start:
 	VPXORD Z25, Z25, Z25
 	VPXORD Z26, Z26, Z26
 	VPXORD Z27, Z27, Z27
-	CMPQ   64(AX), $0x20
+	CMPQ   80(AX), $0x20
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -5240,7 +5019,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z30
+	VBROADCASTSS 88(AX), Z30
 	VMULPS       Z30, Z0, Z0
 	VMULPS       Z30, Z1, Z1
 	VMULPS       Z30, Z2, Z2
@@ -5269,157 +5048,126 @@ store:
 	VMULPS       Z30, Z25, Z25
 	VMULPS       Z30, Z26, Z26
 	VMULPS       Z30, Z27, Z27
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z24, K1, (CX)
-	VMOVUPS      Z25, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z26, K1, (CX)
-	VMOVUPS      Z27, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z30
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z30
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z21
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z22
-	VMOVUPS      Z22, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z23
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z24
-	VMOVUPS      Z24, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z25
-	VMOVUPS      Z25, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z26
-	VMOVUPS      Z26, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z27
-	VMOVUPS      Z27, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, K1, (CX)
+	VMOVUPS Z23, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z24, K1, (CX)
+	VMOVUPS Z25, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z26, K1, (CX)
+	VMOVUPS Z27, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -5429,18 +5177,18 @@ TEXT ·tile1x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
 	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
 	MOVQ       16(AX), SI
-	MOVQ       48(AX), DI
-	MOVL       64(AX), R9
+	MOVQ       56(AX), DI
+	MOVL       80(AX), R9
 	MOVL       $-1, R8
 	BZHIL      R9, R8, R8
 	KMOVW      R8, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R8
-	MOVQ       56(AX), R9
+	MOVQ       64(AX), R9
 	PREFETCHT0 (R8)
 
 start:
@@ -5448,7 +5196,7 @@ start:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x04, CX
 	JLT    rest
@@ -5536,25 +5284,21 @@ store:
 	VADDPS       Z1, Z0, Z0
 	VADDPS       Z2, Z0, Z0
 	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS 72(AX), Z5
+	VBROADCASTSS 88(AX), Z5
 	VMULPS       Z5, Z0, Z0
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z5
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z5
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z4
 	VFMADD231PS  Z5, Z4, Z0
-	VMOVUPS      Z0, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -5564,18 +5308,18 @@ TEXT ·tile2x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVL       64(AX), R10
+	MOVQ       56(AX), R8
+	MOVL       80(AX), R10
 	MOVL       $-1, R9
 	BZHIL      R10, R9, R9
 	KMOVW      R9, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R9
-	MOVQ       56(AX), R10
+	MOVQ       64(AX), R10
 	PREFETCHT0 (R9)
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
@@ -5589,7 +5333,7 @@ start:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x04, CX
 	JLT    rest
@@ -5700,32 +5444,27 @@ store:
 	VADDPS       Z5, Z1, Z1
 	VADDPS       Z6, Z0, Z0
 	VADDPS       Z7, Z1, Z1
-	VBROADCASTSS 72(AX), Z9
+	VBROADCASTSS 88(AX), Z9
 	VMULPS       Z9, Z0, Z0
 	VMULPS       Z9, Z1, Z1
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z9
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z9
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z1
-	VMOVUPS      Z1, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -5735,18 +5474,18 @@ TEXT ·tile3x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVL       64(AX), R10
+	MOVQ       56(AX), R8
+	MOVL       80(AX), R10
 	MOVL       $-1, R9
 	BZHIL      R10, R9, R9
 	KMOVW      R9, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R9
-	MOVQ       56(AX), R10
+	MOVQ       64(AX), R10
 	PREFETCHT0 (R9)
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
@@ -5760,7 +5499,7 @@ start:
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -5852,39 +5591,33 @@ store:
 	VADDPS       Z3, Z0, Z0
 	VADDPS       Z4, Z1, Z1
 	VADDPS       Z5, Z2, Z2
-	VBROADCASTSS 72(AX), Z7
+	VBROADCASTSS 88(AX), Z7
 	VMULPS       Z7, Z0, Z0
 	VMULPS       Z7, Z1, Z1
 	VMULPS       Z7, Z2, Z2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z7
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z7
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z7, Z6, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z7, Z6, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z7, Z6, Z2
-	VMOVUPS      Z2, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -5894,19 +5627,19 @@ TEXT ·tile4x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVL       64(AX), R11
+	MOVL       80(AX), R11
 	MOVL       $-1, R10
 	BZHIL      R11, R10, R10
 	KMOVW      R10, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
-	MOVQ       56(AX), R11
+	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
 	ADDQ       R11, R10
 	PREFETCHT0 (R10)
@@ -5924,7 +5657,7 @@ start:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -6029,46 +5762,39 @@ store:
 	VADDPS       Z5, Z1, Z1
 	VADDPS       Z6, Z2, Z2
 	VADDPS       Z7, Z3, Z3
-	VBROADCASTSS 72(AX), Z9
+	VBROADCASTSS 88(AX), Z9
 	VMULPS       Z9, Z0, Z0
 	VMULPS       Z9, Z1, Z1
 	VMULPS       Z9, Z2, Z2
 	VMULPS       Z9, Z3, Z3
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z9
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z9
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z2
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z3
-	VMOVUPS      Z3, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -6078,19 +5804,19 @@ TEXT ·tile5x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVL       64(AX), R11
+	MOVL       80(AX), R11
 	MOVL       $-1, R10
 	BZHIL      R11, R10, R10
 	KMOVW      R10, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
-	MOVQ       56(AX), R11
+	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
 	ADDQ       R11, R10
 	PREFETCHT0 (R10)
@@ -6107,7 +5833,7 @@ start:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -6220,53 +5946,45 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z6
+	VBROADCASTSS 88(AX), Z6
 	VMULPS       Z6, Z0, Z0
 	VMULPS       Z6, Z1, Z1
 	VMULPS       Z6, Z2, Z2
 	VMULPS       Z6, Z3, Z3
 	VMULPS       Z6, Z4, Z4
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z6
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z6
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z5
 	VFMADD231PS  Z6, Z5, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z5
 	VFMADD231PS  Z6, Z5, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z5
 	VFMADD231PS  Z6, Z5, Z2
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z5
 	VFMADD231PS  Z6, Z5, Z3
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z5
 	VFMADD231PS  Z6, Z5, Z4
-	VMOVUPS      Z4, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -6276,20 +5994,20 @@ TEXT ·tile6x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVL       64(AX), R12
+	MOVL       80(AX), R12
 	MOVL       $-1, R11
 	BZHIL      R12, R11, R11
 	KMOVW      R11, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	ADDQ       R12, R11
 	PREFETCHT0 (R11)
@@ -6309,7 +6027,7 @@ start:
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -6434,60 +6152,51 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z7
+	VBROADCASTSS 88(AX), Z7
 	VMULPS       Z7, Z0, Z0
 	VMULPS       Z7, Z1, Z1
 	VMULPS       Z7, Z2, Z2
 	VMULPS       Z7, Z3, Z3
 	VMULPS       Z7, Z4, Z4
 	VMULPS       Z7, Z5, Z5
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z5, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z7
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z7
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z7, Z6, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z7, Z6, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z7, Z6, Z2
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z7, Z6, Z3
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z7, Z6, Z4
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z7, Z6, Z5
-	VMOVUPS      Z5, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -6497,20 +6206,20 @@ TEXT ·tile7x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVL       64(AX), R12
+	MOVL       80(AX), R12
 	MOVL       $-1, R11
 	BZHIL      R12, R11, R11
 	KMOVW      R11, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	ADDQ       R12, R11
 	PREFETCHT0 (R11)
@@ -6533,7 +6242,7 @@ start:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -6670,7 +6379,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z8
+	VBROADCASTSS 88(AX), Z8
 	VMULPS       Z8, Z0, Z0
 	VMULPS       Z8, Z1, Z1
 	VMULPS       Z8, Z2, Z2
@@ -6678,59 +6387,49 @@ store:
 	VMULPS       Z8, Z4, Z4
 	VMULPS       Z8, Z5, Z5
 	VMULPS       Z8, Z6, Z6
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z8
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z8
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z7
 	VFMADD231PS  Z8, Z7, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z7
 	VFMADD231PS  Z8, Z7, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z7
 	VFMADD231PS  Z8, Z7, Z2
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z7
 	VFMADD231PS  Z8, Z7, Z3
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z7
 	VFMADD231PS  Z8, Z7, Z4
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z7
 	VFMADD231PS  Z8, Z7, Z5
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z7
 	VFMADD231PS  Z8, Z7, Z6
-	VMOVUPS      Z6, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -6740,22 +6439,22 @@ TEXT ·tile8x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -6781,7 +6480,7 @@ start:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -6936,7 +6635,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z9
+	VBROADCASTSS 88(AX), Z9
 	VMULPS       Z9, Z0, Z0
 	VMULPS       Z9, Z1, Z1
 	VMULPS       Z9, Z2, Z2
@@ -6945,65 +6644,54 @@ store:
 	VMULPS       Z9, Z5, Z5
 	VMULPS       Z9, Z6, Z6
 	VMULPS       Z9, Z7, Z7
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z7, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z9
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z9
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z2
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z3
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z4
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z5
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z6
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z9, Z8, Z7
-	VMOVUPS      Z7, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -7013,22 +6701,22 @@ TEXT ·tile9x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -7057,7 +6745,7 @@ start:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -7224,7 +6912,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z10
+	VBROADCASTSS 88(AX), Z10
 	VMULPS       Z10, Z0, Z0
 	VMULPS       Z10, Z1, Z1
 	VMULPS       Z10, Z2, Z2
@@ -7234,71 +6922,59 @@ store:
 	VMULPS       Z10, Z6, Z6
 	VMULPS       Z10, Z7, Z7
 	VMULPS       Z10, Z8, Z8
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z10, Z9, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z10, Z9, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z10, Z9, Z2
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z10, Z9, Z3
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z10, Z9, Z4
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z10, Z9, Z5
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z10, Z9, Z6
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z10, Z9, Z7
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z9
 	VFMADD231PS  Z10, Z9, Z8
-	VMOVUPS      Z8, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -7308,22 +6984,22 @@ TEXT ·tile10x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -7355,7 +7031,7 @@ start:
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -7534,7 +7210,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z11
+	VBROADCASTSS 88(AX), Z11
 	VMULPS       Z11, Z0, Z0
 	VMULPS       Z11, Z1, Z1
 	VMULPS       Z11, Z2, Z2
@@ -7545,77 +7221,64 @@ store:
 	VMULPS       Z11, Z7, Z7
 	VMULPS       Z11, Z8, Z8
 	VMULPS       Z11, Z9, Z9
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z9, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z11
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z11
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z11, Z10, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z11, Z10, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z11, Z10, Z2
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z11, Z10, Z3
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z11, Z10, Z4
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z11, Z10, Z5
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z11, Z10, Z6
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z11, Z10, Z7
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z11, Z10, Z8
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z11, Z10, Z9
-	VMOVUPS      Z9, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z9, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -7625,22 +7288,22 @@ TEXT ·tile11x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -7675,7 +7338,7 @@ start:
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -7866,7 +7529,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z12
+	VBROADCASTSS 88(AX), Z12
 	VMULPS       Z12, Z0, Z0
 	VMULPS       Z12, Z1, Z1
 	VMULPS       Z12, Z2, Z2
@@ -7878,83 +7541,69 @@ store:
 	VMULPS       Z12, Z8, Z8
 	VMULPS       Z12, Z9, Z9
 	VMULPS       Z12, Z10, Z10
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z12
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z12
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z11
 	VFMADD231PS  Z12, Z11, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z11
 	VFMADD231PS  Z12, Z11, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z11
 	VFMADD231PS  Z12, Z11, Z2
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z11
 	VFMADD231PS  Z12, Z11, Z3
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z11
 	VFMADD231PS  Z12, Z11, Z4
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z11
 	VFMADD231PS  Z12, Z11, Z5
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z11
 	VFMADD231PS  Z12, Z11, Z6
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z11
 	VFMADD231PS  Z12, Z11, Z7
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z11
 	VFMADD231PS  Z12, Z11, Z8
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z11
 	VFMADD231PS  Z12, Z11, Z9
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z11
 	VFMADD231PS  Z12, Z11, Z10
-	VMOVUPS      Z10, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -7964,22 +7613,22 @@ TEXT ·tile12x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -8017,7 +7666,7 @@ start:
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -8220,7 +7869,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z13
+	VBROADCASTSS 88(AX), Z13
 	VMULPS       Z13, Z0, Z0
 	VMULPS       Z13, Z1, Z1
 	VMULPS       Z13, Z2, Z2
@@ -8233,89 +7882,74 @@ store:
 	VMULPS       Z13, Z9, Z9
 	VMULPS       Z13, Z10, Z10
 	VMULPS       Z13, Z11, Z11
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z11, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z13
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z13
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z2
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z3
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z4
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z5
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z6
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z7
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z8
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z9
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z10
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z13, Z12, Z11
-	VMOVUPS      Z11, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z11, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -8325,22 +7959,22 @@ TEXT ·tile13x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -8381,7 +8015,7 @@ start:
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -8596,7 +8230,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z14
+	VBROADCASTSS 88(AX), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -8610,95 +8244,79 @@ store:
 	VMULPS       Z14, Z10, Z10
 	VMULPS       Z14, Z11, Z11
 	VMULPS       Z14, Z12, Z12
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z11, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z2
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z3
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z4
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z5
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z6
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z7
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z8
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z9
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z10
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z11
-	VMOVUPS      Z11, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z13
 	VFMADD231PS  Z14, Z13, Z12
-	VMOVUPS      Z12, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -8708,22 +8326,22 @@ TEXT ·tile14x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVL       64(AX), R13
+	MOVL       80(AX), R13
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	ADDQ       R13, R12
 	PREFETCHT0 (R12)
@@ -8767,7 +8385,7 @@ start:
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
-	CMPQ   64(AX), $0x10
+	CMPQ   80(AX), $0x10
 	JNE    tail
 	SUBQ   $0x02, CX
 	JLT    rest
@@ -8994,7 +8612,7 @@ singleTail:
 	JNZ          singleTail
 
 store:
-	VBROADCASTSS 72(AX), Z15
+	VBROADCASTSS 88(AX), Z15
 	VMULPS       Z15, Z0, Z0
 	VMULPS       Z15, Z1, Z1
 	VMULPS       Z15, Z2, Z2
@@ -9009,101 +8627,84 @@ store:
 	VMULPS       Z15, Z11, Z11
 	VMULPS       Z15, Z12, Z12
 	VMULPS       Z15, Z13, Z13
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z11, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z13, K1, (CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z15
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z15
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z1
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z2
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z3
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z4
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z5
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z6
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z7
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z8
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z9
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z10
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z11
-	VMOVUPS      Z11, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z12
-	VMOVUPS      Z12, K1, (CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z15, Z14, Z13
-	VMOVUPS      Z13, K1, (CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z13, K1, (CX)
 	VZEROUPPER
 	RET
 
@@ -9113,16 +8714,16 @@ TEXT ·tile1x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
 	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
 	MOVQ       16(AX), SI
-	MOVQ       48(AX), DI
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
+	MOVQ       56(AX), DI
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
-	MOVQ       56(AX), R11
+	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
 	PREFETCHT0 64(R10)
 
@@ -9209,36 +8810,31 @@ store:
 	VADDPS       Z5, Z1, Z1
 	VADDPS       Z6, Z0, Z0
 	VADDPS       Z7, Z1, Z1
-	VBROADCASTSS 72(AX), Z10
+	VBROADCASTSS 88(AX), Z10
 	VMULPS       Z10, Z0, Z0
 	VMULPS       Z10, Z1, Z1
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z1
-	VMOVUPS      Z1, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -9248,16 +8844,16 @@ TEXT ·tile2x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R12, R11
@@ -9334,48 +8930,41 @@ store:
 	VADDPS       Z5, Z1, Z1
 	VADDPS       Z6, Z2, Z2
 	VADDPS       Z7, Z3, Z3
-	VBROADCASTSS 72(AX), Z10
+	VBROADCASTSS 88(AX), Z10
 	VMULPS       Z10, Z0, Z0
 	VMULPS       Z10, Z1, Z1
 	VMULPS       Z10, Z2, Z2
 	VMULPS       Z10, Z3, Z3
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z3
-	VMOVUPS      Z3, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -9385,16 +8974,16 @@ TEXT ·tile3x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R12, R11
@@ -9477,60 +9066,51 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z8
+	VBROADCASTSS 88(AX), Z8
 	VMULPS       Z8, Z0, Z0
 	VMULPS       Z8, Z1, Z1
 	VMULPS       Z8, Z2, Z2
 	VMULPS       Z8, Z3, Z3
 	VMULPS       Z8, Z4, Z4
 	VMULPS       Z8, Z5, Z5
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z8
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z8
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z8, Z6, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z7
 	VFMADD231PS  Z8, Z7, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z8, Z6, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z7
 	VFMADD231PS  Z8, Z7, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z8, Z6, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z7
 	VFMADD231PS  Z8, Z7, Z5
-	VMOVUPS      Z5, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -9540,17 +9120,17 @@ TEXT ·tile4x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	PREFETCHT0 64(R12)
 	ADDQ       R13, R12
@@ -9647,7 +9227,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z10
+	VBROADCASTSS 88(AX), Z10
 	VMULPS       Z10, Z0, Z0
 	VMULPS       Z10, Z1, Z1
 	VMULPS       Z10, Z2, Z2
@@ -9656,63 +9236,52 @@ store:
 	VMULPS       Z10, Z5, Z5
 	VMULPS       Z10, Z6, Z6
 	VMULPS       Z10, Z7, Z7
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z7
-	VMOVUPS      Z7, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -9722,17 +9291,17 @@ TEXT ·tile5x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	PREFETCHT0 64(R12)
 	ADDQ       R13, R12
@@ -9843,7 +9412,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z12
+	VBROADCASTSS 88(AX), Z12
 	VMULPS       Z12, Z0, Z0
 	VMULPS       Z12, Z1, Z1
 	VMULPS       Z12, Z2, Z2
@@ -9854,73 +9423,60 @@ store:
 	VMULPS       Z12, Z7, Z7
 	VMULPS       Z12, Z8, Z8
 	VMULPS       Z12, Z9, Z9
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z12
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z12
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z9
-	VMOVUPS      Z9, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -9930,18 +9486,18 @@ TEXT ·tile6x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
-	MOVQ       56(AX), R14
+	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
 	ADDQ       R14, R13
@@ -10066,7 +9622,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z14
+	VBROADCASTSS 88(AX), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -10079,83 +9635,68 @@ store:
 	VMULPS       Z14, Z9, Z9
 	VMULPS       Z14, Z10, Z10
 	VMULPS       Z14, Z11, Z11
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z11
-	VMOVUPS      Z11, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -10165,18 +9706,18 @@ TEXT ·tile7x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
-	MOVQ       56(AX), R14
+	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
 	ADDQ       R14, R13
@@ -10315,7 +9856,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z16
+	VBROADCASTSS 88(AX), Z16
 	VMULPS       Z16, Z0, Z0
 	VMULPS       Z16, Z1, Z1
 	VMULPS       Z16, Z2, Z2
@@ -10330,93 +9871,76 @@ store:
 	VMULPS       Z16, Z11, Z11
 	VMULPS       Z16, Z12, Z12
 	VMULPS       Z16, Z13, Z13
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z16
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z16
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z13
-	VMOVUPS      Z13, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -10426,20 +9950,20 @@ TEXT ·tile8x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -10595,7 +10119,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z18
+	VBROADCASTSS 88(AX), Z18
 	VMULPS       Z18, Z0, Z0
 	VMULPS       Z18, Z1, Z1
 	VMULPS       Z18, Z2, Z2
@@ -10612,103 +10136,84 @@ store:
 	VMULPS       Z18, Z13, Z13
 	VMULPS       Z18, Z14, Z14
 	VMULPS       Z18, Z15, Z15
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z18
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z18
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z15
-	VMOVUPS      Z15, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -10718,20 +10223,20 @@ TEXT ·tile9x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -10901,7 +10406,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z20
+	VBROADCASTSS 88(AX), Z20
 	VMULPS       Z20, Z0, Z0
 	VMULPS       Z20, Z1, Z1
 	VMULPS       Z20, Z2, Z2
@@ -10920,113 +10425,92 @@ store:
 	VMULPS       Z20, Z15, Z15
 	VMULPS       Z20, Z16, Z16
 	VMULPS       Z20, Z17, Z17
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z20
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z20
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z17
-	VMOVUPS      Z17, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -11036,20 +10520,20 @@ TEXT ·tile10x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -11233,7 +10717,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z22
+	VBROADCASTSS 88(AX), Z22
 	VMULPS       Z22, Z0, Z0
 	VMULPS       Z22, Z1, Z1
 	VMULPS       Z22, Z2, Z2
@@ -11254,123 +10738,100 @@ store:
 	VMULPS       Z22, Z17, Z17
 	VMULPS       Z22, Z18, Z18
 	VMULPS       Z22, Z19, Z19
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z22
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z22
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z19
-	VMOVUPS      Z19, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -11380,20 +10841,20 @@ TEXT ·tile11x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -11591,7 +11052,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z24
+	VBROADCASTSS 88(AX), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -11614,133 +11075,108 @@ store:
 	VMULPS       Z24, Z19, Z19
 	VMULPS       Z24, Z20, Z20
 	VMULPS       Z24, Z21, Z21
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z24
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z24
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z21
-	VMOVUPS      Z21, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -11750,20 +11186,20 @@ TEXT ·tile12x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -11975,7 +11411,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z26
+	VBROADCASTSS 88(AX), Z26
 	VMULPS       Z26, Z0, Z0
 	VMULPS       Z26, Z1, Z1
 	VMULPS       Z26, Z2, Z2
@@ -12000,143 +11436,116 @@ store:
 	VMULPS       Z26, Z21, Z21
 	VMULPS       Z26, Z22, Z22
 	VMULPS       Z26, Z23, Z23
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z26
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z26
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z21
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z22
-	VMOVUPS      Z22, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z23
-	VMOVUPS      Z23, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, K1, (CX)
+	VMOVUPS Z23, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -12146,20 +11555,20 @@ TEXT ·tile13x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -12385,7 +11794,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z28
+	VBROADCASTSS 88(AX), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -12412,153 +11821,124 @@ store:
 	VMULPS       Z28, Z23, Z23
 	VMULPS       Z28, Z24, Z24
 	VMULPS       Z28, Z25, Z25
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z24, K1, (CX)
-	VMOVUPS      Z25, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z28
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z28
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z21
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z22
-	VMOVUPS      Z22, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z23
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z24
-	VMOVUPS      Z24, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z25
-	VMOVUPS      Z25, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, K1, (CX)
+	VMOVUPS Z23, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z24, K1, (CX)
+	VMOVUPS Z25, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -12568,20 +11948,20 @@ TEXT ·tile14x32BF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -12821,7 +12201,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z30
+	VBROADCASTSS 88(AX), Z30
 	VMULPS       Z30, Z0, Z0
 	VMULPS       Z30, Z1, Z1
 	VMULPS       Z30, Z2, Z2
@@ -12850,163 +12230,132 @@ store:
 	VMULPS       Z30, Z25, Z25
 	VMULPS       Z30, Z26, Z26
 	VMULPS       Z30, Z27, Z27
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z24, K1, (CX)
-	VMOVUPS      Z25, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z26, K1, (CX)
-	VMOVUPS      Z27, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z30
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z30
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z21
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z22
-	VMOVUPS      Z22, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z23
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z24
-	VMOVUPS      Z24, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z25
-	VMOVUPS      Z25, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z26
-	VMOVUPS      Z26, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z27
-	VMOVUPS      Z27, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, K1, (CX)
+	VMOVUPS Z23, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z24, K1, (CX)
+	VMOVUPS Z25, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z26, K1, (CX)
+	VMOVUPS Z27, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -13016,16 +12365,16 @@ TEXT ·tile1x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
 	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
 	MOVQ       16(AX), SI
-	MOVQ       48(AX), DI
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
+	MOVQ       56(AX), DI
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R10
-	MOVQ       56(AX), R11
+	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
 	PREFETCHT0 64(R10)
 
@@ -13105,36 +12454,31 @@ store:
 	VADDPS       Z5, Z1, Z1
 	VADDPS       Z6, Z0, Z0
 	VADDPS       Z7, Z1, Z1
-	VBROADCASTSS 72(AX), Z10
+	VBROADCASTSS 88(AX), Z10
 	VMULPS       Z10, Z0, Z0
 	VMULPS       Z10, Z1, Z1
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z1
-	VMOVUPS      Z1, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -13144,16 +12488,16 @@ TEXT ·tile2x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R12, R11
@@ -13225,48 +12569,41 @@ store:
 	VADDPS       Z5, Z1, Z1
 	VADDPS       Z6, Z2, Z2
 	VADDPS       Z7, Z3, Z3
-	VBROADCASTSS 72(AX), Z10
+	VBROADCASTSS 88(AX), Z10
 	VMULPS       Z10, Z0, Z0
 	VMULPS       Z10, Z1, Z1
 	VMULPS       Z10, Z2, Z2
 	VMULPS       Z10, Z3, Z3
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z3
-	VMOVUPS      Z3, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -13276,16 +12613,16 @@ TEXT ·tile3x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R11
-	MOVQ       56(AX), R12
+	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R12, R11
@@ -13363,60 +12700,51 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z8
+	VBROADCASTSS 88(AX), Z8
 	VMULPS       Z8, Z0, Z0
 	VMULPS       Z8, Z1, Z1
 	VMULPS       Z8, Z2, Z2
 	VMULPS       Z8, Z3, Z3
 	VMULPS       Z8, Z4, Z4
 	VMULPS       Z8, Z5, Z5
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z8
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z8
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z8, Z6, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z7
 	VFMADD231PS  Z8, Z7, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z8, Z6, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z7
 	VFMADD231PS  Z8, Z7, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z6
 	VFMADD231PS  Z8, Z6, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z7
 	VFMADD231PS  Z8, Z7, Z5
-	VMOVUPS      Z5, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -13426,17 +12754,17 @@ TEXT ·tile4x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	PREFETCHT0 64(R12)
 	ADDQ       R13, R12
@@ -13528,7 +12856,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z10
+	VBROADCASTSS 88(AX), Z10
 	VMULPS       Z10, Z0, Z0
 	VMULPS       Z10, Z1, Z1
 	VMULPS       Z10, Z2, Z2
@@ -13537,63 +12865,52 @@ store:
 	VMULPS       Z10, Z5, Z5
 	VMULPS       Z10, Z6, Z6
 	VMULPS       Z10, Z7, Z7
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z10
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z10
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z8
 	VFMADD231PS  Z10, Z8, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z9
 	VFMADD231PS  Z10, Z9, Z7
-	VMOVUPS      Z7, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -13603,17 +12920,17 @@ TEXT ·tile5x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R12
-	MOVQ       56(AX), R13
+	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
 	PREFETCHT0 64(R12)
 	ADDQ       R13, R12
@@ -13719,7 +13036,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z12
+	VBROADCASTSS 88(AX), Z12
 	VMULPS       Z12, Z0, Z0
 	VMULPS       Z12, Z1, Z1
 	VMULPS       Z12, Z2, Z2
@@ -13730,73 +13047,60 @@ store:
 	VMULPS       Z12, Z7, Z7
 	VMULPS       Z12, Z8, Z8
 	VMULPS       Z12, Z9, Z9
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z12
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z12
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z10
 	VFMADD231PS  Z12, Z10, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z11
 	VFMADD231PS  Z12, Z11, Z9
-	VMOVUPS      Z9, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -13806,18 +13110,18 @@ TEXT ·tile6x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
-	MOVQ       56(AX), R14
+	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
 	ADDQ       R14, R13
@@ -13937,7 +13241,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z14
+	VBROADCASTSS 88(AX), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -13950,83 +13254,68 @@ store:
 	VMULPS       Z14, Z9, Z9
 	VMULPS       Z14, Z10, Z10
 	VMULPS       Z14, Z11, Z11
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z14
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z14
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z12
 	VFMADD231PS  Z14, Z12, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z13
 	VFMADD231PS  Z14, Z13, Z11
-	VMOVUPS      Z11, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -14036,18 +13325,18 @@ TEXT ·tile7x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R13
-	MOVQ       56(AX), R14
+	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
 	ADDQ       R14, R13
@@ -14181,7 +13470,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z16
+	VBROADCASTSS 88(AX), Z16
 	VMULPS       Z16, Z0, Z0
 	VMULPS       Z16, Z1, Z1
 	VMULPS       Z16, Z2, Z2
@@ -14196,93 +13485,76 @@ store:
 	VMULPS       Z16, Z11, Z11
 	VMULPS       Z16, Z12, Z12
 	VMULPS       Z16, Z13, Z13
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z16
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z16
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z14
 	VFMADD231PS  Z16, Z14, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z15
 	VFMADD231PS  Z16, Z15, Z13
-	VMOVUPS      Z13, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -14292,20 +13564,20 @@ TEXT ·tile8x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -14456,7 +13728,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z18
+	VBROADCASTSS 88(AX), Z18
 	VMULPS       Z18, Z0, Z0
 	VMULPS       Z18, Z1, Z1
 	VMULPS       Z18, Z2, Z2
@@ -14473,103 +13745,84 @@ store:
 	VMULPS       Z18, Z13, Z13
 	VMULPS       Z18, Z14, Z14
 	VMULPS       Z18, Z15, Z15
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z18
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z18
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z16
 	VFMADD231PS  Z18, Z16, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z17
 	VFMADD231PS  Z18, Z17, Z15
-	VMOVUPS      Z15, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -14579,20 +13832,20 @@ TEXT ·tile9x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -14757,7 +14010,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z20
+	VBROADCASTSS 88(AX), Z20
 	VMULPS       Z20, Z0, Z0
 	VMULPS       Z20, Z1, Z1
 	VMULPS       Z20, Z2, Z2
@@ -14776,113 +14029,92 @@ store:
 	VMULPS       Z20, Z15, Z15
 	VMULPS       Z20, Z16, Z16
 	VMULPS       Z20, Z17, Z17
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z20
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z20
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z18
 	VFMADD231PS  Z20, Z18, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z19
 	VFMADD231PS  Z20, Z19, Z17
-	VMOVUPS      Z17, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -14892,20 +14124,20 @@ TEXT ·tile10x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -15084,7 +14316,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z22
+	VBROADCASTSS 88(AX), Z22
 	VMULPS       Z22, Z0, Z0
 	VMULPS       Z22, Z1, Z1
 	VMULPS       Z22, Z2, Z2
@@ -15105,123 +14337,100 @@ store:
 	VMULPS       Z22, Z17, Z17
 	VMULPS       Z22, Z18, Z18
 	VMULPS       Z22, Z19, Z19
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z22
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z22
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z20
 	VFMADD231PS  Z22, Z20, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z21
 	VFMADD231PS  Z22, Z21, Z19
-	VMOVUPS      Z19, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -15231,20 +14440,20 @@ TEXT ·tile11x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -15437,7 +14646,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z24
+	VBROADCASTSS 88(AX), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -15460,133 +14669,108 @@ store:
 	VMULPS       Z24, Z19, Z19
 	VMULPS       Z24, Z20, Z20
 	VMULPS       Z24, Z21, Z21
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z24
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z24
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z22
 	VFMADD231PS  Z24, Z22, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z23
 	VFMADD231PS  Z24, Z23, Z21
-	VMOVUPS      Z21, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -15596,20 +14780,20 @@ TEXT ·tile12x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -15816,7 +15000,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z26
+	VBROADCASTSS 88(AX), Z26
 	VMULPS       Z26, Z0, Z0
 	VMULPS       Z26, Z1, Z1
 	VMULPS       Z26, Z2, Z2
@@ -15841,143 +15025,116 @@ store:
 	VMULPS       Z26, Z21, Z21
 	VMULPS       Z26, Z22, Z22
 	VMULPS       Z26, Z23, Z23
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z26
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z26
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z21
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z24
 	VFMADD231PS  Z26, Z24, Z22
-	VMOVUPS      Z22, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z25
 	VFMADD231PS  Z26, Z25, Z23
-	VMOVUPS      Z23, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, K1, (CX)
+	VMOVUPS Z23, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -15987,20 +15144,20 @@ TEXT ·tile13x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -16221,7 +15378,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z28
+	VBROADCASTSS 88(AX), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -16248,153 +15405,124 @@ store:
 	VMULPS       Z28, Z23, Z23
 	VMULPS       Z28, Z24, Z24
 	VMULPS       Z28, Z25, Z25
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z24, K1, (CX)
-	VMOVUPS      Z25, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z28
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z28
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z21
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z22
-	VMOVUPS      Z22, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z23
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z26
 	VFMADD231PS  Z28, Z26, Z24
-	VMOVUPS      Z24, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z27
 	VFMADD231PS  Z28, Z27, Z25
-	VMOVUPS      Z25, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, K1, (CX)
+	VMOVUPS Z23, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z24, K1, (CX)
+	VMOVUPS Z25, K2, 64(CX)
 	VZEROUPPER
 	RET
 
@@ -16404,20 +15532,20 @@ TEXT ·tile14x32F16AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       40(AX), SI
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
-	MOVQ       48(AX), R8
+	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
 	LEAQ       (DX)(R10*1), R11
 	LEAQ       (R11)(BX*2), R11
-	MOVQ       80(AX), R12
-	MOVQ       88(AX), R13
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	MOVQ       24(AX), R14
-	MOVQ       56(AX), R15
+	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
 	PREFETCHT0 64(R14)
 	ADDQ       R15, R14
@@ -16652,7 +15780,7 @@ single:
 	JNZ          single
 
 store:
-	VBROADCASTSS 72(AX), Z30
+	VBROADCASTSS 88(AX), Z30
 	VMULPS       Z30, Z0, Z0
 	VMULPS       Z30, Z1, Z1
 	VMULPS       Z30, Z2, Z2
@@ -16681,162 +15809,131 @@ store:
 	VMULPS       Z30, Z25, Z25
 	VMULPS       Z30, Z26, Z26
 	VMULPS       Z30, Z27, Z27
-	MOVL         64(AX), DX
+	MOVL         80(AX), DX
 	MOVL         $-1, CX
 	BZHIL        DX, CX, CX
 	KMOVW        CX, K1
 	SHRL         $0x10, CX
 	KMOVW        CX, K2
-	MOVL         76(AX), CX
+	MOVL         92(AX), CX
 	ADDL         CX, CX
-	JNZ          add
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z24, K1, (CX)
-	VMOVUPS      Z25, K2, 64(CX)
-	ADDQ         AX, CX
-	VMOVUPS      Z26, K1, (CX)
-	VMOVUPS      Z27, K2, 64(CX)
-	JMP          done
-
-add:
-	VBROADCASTSS 76(AX), Z30
-	MOVQ         24(AX), CX
-	MOVQ         56(AX), AX
+	JZ           write
+	VBROADCASTSS 92(AX), Z30
+	MOVQ         32(AX), CX
+	MOVQ         72(AX), DX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z0
-	VMOVUPS      Z0, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z1
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z2
-	VMOVUPS      Z2, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z3
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z4
-	VMOVUPS      Z4, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z5
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z6
-	VMOVUPS      Z6, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z7
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z8
-	VMOVUPS      Z8, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z9
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z10
-	VMOVUPS      Z10, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z11
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z12
-	VMOVUPS      Z12, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z13
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z14
-	VMOVUPS      Z14, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z15
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z16
-	VMOVUPS      Z16, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z17
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z18
-	VMOVUPS      Z18, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z19
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z20
-	VMOVUPS      Z20, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z21
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z22
-	VMOVUPS      Z22, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z23
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z24
-	VMOVUPS      Z24, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z25
-	VMOVUPS      Z25, K2, 64(CX)
-	ADDQ         AX, CX
+	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, Z28
 	VFMADD231PS  Z30, Z28, Z26
-	VMOVUPS      Z26, K1, (CX)
 	VMOVUPS.Z    64(CX), K2, Z29
 	VFMADD231PS  Z30, Z29, Z27
-	VMOVUPS      Z27, K2, 64(CX)
 
-done:
+write:
+	MOVQ    24(AX), CX
+	MOVQ    64(AX), AX
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, K1, (CX)
+	VMOVUPS Z23, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z24, K1, (CX)
+	VMOVUPS Z25, K2, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z26, K1, (CX)
+	VMOVUPS Z27, K2, 64(CX)
 	VZEROUPPER
 	RET

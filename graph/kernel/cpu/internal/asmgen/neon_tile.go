@@ -25,6 +25,8 @@ const (
 	tileRowC  = 13 // stride of C
 	tileSpare = 14
 	tileAtA   = 15 // offset of the column of A
+	tileAtD   = tileAtB
+	tileRowD  = tileRowB // stride of D
 
 	vecB   = 0 // 4 vectors of B
 	vecA   = 4 // 4 vectors of A, or 2 and
@@ -182,7 +184,7 @@ func (g *neonTile) contiguousA(set int) {
 	}
 }
 
-// store adds up the sets and writes alpha*sum + beta*c.
+// store adds up the sets and writes alpha*sum + beta*d.
 func (g *neonTile) store() {
 	for s := 1; s < g.sets(); s++ {
 		for i := range g.rows {
@@ -205,8 +207,10 @@ func (g *neonTile) store() {
 	g.emit("RET")
 	g.label("add")
 	g.emit("FMOVS %d(R%d), F%d", tileBeta, tileArg, beta)
+	g.field(tileD, tileAtD)
+	g.field(tileLDD, tileRowD)
 	for i := range g.rows {
-		g.emit("VLD1 (R%d), %s", tileAtC, list(vecB, g.vecs, "S4"))
+		g.emit("VLD1.P (R%d)(R%d), %s", tileAtD, tileRowD, list(vecB, g.vecs, "S4"))
 		for v := range g.vecs {
 			g.lane("FMLA", beta, 0, vecB+v, g.acc(0, i, v))
 		}

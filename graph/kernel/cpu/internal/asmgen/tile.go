@@ -14,15 +14,17 @@ const (
 	tileA            = 8
 	tileB            = 16
 	tileC            = 24
-	tileRSA          = 32
-	tileCSA          = 40
-	tileLDB          = 48
-	tileLDC          = 56
-	tileCols         = 64
-	tileAlpha        = 72
-	tileBeta         = 76
-	tilePrefetch     = 80
-	tilePrefetchStep = 88
+	tileD            = 32
+	tileRSA          = 40
+	tileCSA          = 48
+	tileLDB          = 56
+	tileLDC          = 64
+	tileLDD          = 72
+	tileCols         = 80
+	tileAlpha        = 88
+	tileBeta         = 92
+	tilePrefetch     = 96
+	tilePrefetchStep = 104
 )
 
 // storage is the type of the elements of B.
@@ -128,15 +130,11 @@ func (g *tileGen) row(i int) operand.Mem {
 func (g *tileGen) prefetchC() {
 	g.CMPQ(g.k, operand.U8(16))
 	g.JLT(operand.LabelRef("start"))
-	c, ldc := g.loadField(tileC), g.loadField(tileLDC)
-	for i := range g.rows {
+	g.eachRow(tileC, tileLDC, func(_ int, c operand.Mem) {
 		for v := 0; v < g.vecs*g.lanes*4; v += 64 {
-			g.PREFETCHT0(operand.Mem{Base: c, Disp: v})
+			g.PREFETCHT0(c.Offset(v))
 		}
-		if i+1 < g.rows {
-			g.ADDQ(ldc, c)
-		}
-	}
+	})
 	g.Label("start")
 }
 
@@ -269,21 +267,24 @@ func (g *tileGen) scaled() {
 	}
 }
 
-// testBeta jumps to label unless beta is 0 or -0.
-func (g *tileGen) testBeta(label string) {
+// addD emits what adds beta times the rows of D, and jumps to label instead if beta is 0 or -0.
+func (g *tileGen) addD(label string, add func(i int, d operand.Mem)) {
 	beta := g.GP32()
 	g.MOVL(g.field(tileBeta), beta)
 	g.ADDL(beta, beta)
-	g.JNZ(operand.LabelRef(label))
+	g.JZ(operand.LabelRef(label))
+	g.VBROADCASTSS(g.field(tileBeta), g.bcast)
+	g.eachRow(tileD, tileLDD, add)
+	g.Label(label)
 }
 
-// eachRow calls f with the address of each row of the tile of C.
-func (g *tileGen) eachRow(f func(i int, c operand.Mem)) {
-	c, ldc := g.loadField(tileC), g.loadField(tileLDC)
+// eachRow calls f with the address of each row of the tile of a matrix, whose address and stride are in the given fields.
+func (g *tileGen) eachRow(matrix, stride int, f func(i int, row operand.Mem)) {
+	at, step := g.loadField(matrix), g.loadField(stride)
 	for i := range g.rows {
-		f(i, operand.Mem{Base: c})
+		f(i, operand.Mem{Base: at})
 		if i+1 < g.rows {
-			g.ADDQ(ldc, c)
+			g.ADDQ(step, at)
 		}
 	}
 }

@@ -73,46 +73,31 @@ func (g *tileGen) storeColumns() {
 	cols := g.loadField(tileCols)
 	g.CMPQ(cols, operand.U8(8*g.vecs))
 	g.JNE(operand.LabelRef("narrow"))
-	g.testBeta("add")
-	g.eachRow(func(i int, c operand.Mem) {
+	g.addD("write", func(i int, d operand.Mem) {
 		for v := range g.vecs {
-			g.VMOVUPS(g.acc[0][i][v], c.Offset(32*v))
+			g.VFMADD231PS(d.Offset(32*v), g.bcast, g.acc[0][i][v])
 		}
 	})
-	g.JMP(operand.LabelRef("done"))
-	g.Label("add")
-	g.VBROADCASTSS(g.field(tileBeta), g.bcast)
-	g.eachRow(func(i int, c operand.Mem) {
+	g.eachRow(tileC, tileLDC, func(i int, c operand.Mem) {
 		for v := range g.vecs {
-			g.VFMADD231PS(c.Offset(32*v), g.bcast, g.acc[0][i][v])
 			g.VMOVUPS(g.acc[0][i][v], c.Offset(32*v))
 		}
 	})
 	g.JMP(operand.LabelRef("done"))
 	g.Label("narrow")
-	g.addOldColumns(cols)
-	g.storeParts(cols)
-	g.Label("done")
-}
-
-// addOldColumns adds beta times the columns of C that exist.
-func (g *tileGen) addOldColumns(cols reg.GPVirtual) {
-	g.testBeta("addNarrow")
-	g.JMP(operand.LabelRef("storeNarrow"))
-	g.Label("addNarrow")
 	at := maskAddress(g.Context, g.window, cols)
 	mask, old := g.bVec, g.YMM()
 	for v := range g.vecs {
 		g.VMOVUPS(at.Offset(32*v), mask[v])
 	}
-	g.VBROADCASTSS(g.field(tileBeta), g.bcast)
-	g.eachRow(func(i int, c operand.Mem) {
+	g.addD("writeNarrow", func(i int, d operand.Mem) {
 		for v := range g.vecs {
-			g.VMASKMOVPS(c.Offset(32*v), mask[v], old)
+			g.VMASKMOVPS(d.Offset(32*v), mask[v], old)
 			g.VFMADD231PS(g.bcast, old, g.acc[0][i][v])
 		}
 	})
-	g.Label("storeNarrow")
+	g.storeParts(cols)
+	g.Label("done")
 }
 
 // storeParts stores 8, 4, 2 and 1 columns as the bits of cols say. (Masked stores take many cycles on some processors.)

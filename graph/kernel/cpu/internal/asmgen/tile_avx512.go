@@ -72,21 +72,15 @@ func (g *tileGen) storeMasked() {
 	if g.mask == nil {
 		g.masks()
 	}
-	g.testBeta("add")
-	g.eachRow(func(i int, c operand.Mem) {
+	g.addD("write", func(i int, d operand.Mem) {
 		for v := range g.vecs {
-			g.VMOVUPS(g.acc[0][i][v], g.mask[v], c.Offset(64*v))
-		}
-	})
-	g.JMP(operand.LabelRef("done"))
-	g.Label("add")
-	g.VBROADCASTSS(g.field(tileBeta), g.bcast)
-	g.eachRow(func(i int, c operand.Mem) {
-		for v := range g.vecs {
-			g.VMOVUPS_Z(c.Offset(64*v), g.mask[v], g.bVec[v])
+			g.VMOVUPS_Z(d.Offset(64*v), g.mask[v], g.bVec[v])
 			g.VFMADD231PS(g.bcast, g.bVec[v], g.acc[0][i][v])
+		}
+	})
+	g.eachRow(tileC, tileLDC, func(i int, c operand.Mem) {
+		for v := range g.vecs {
 			g.VMOVUPS(g.acc[0][i][v], g.mask[v], c.Offset(64*v))
 		}
 	})
-	g.Label("done")
 }
