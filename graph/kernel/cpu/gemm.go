@@ -224,10 +224,14 @@ func (g *product) firstSlab() bool {
 	return true
 }
 
-// slabColumns returns how many columns of the given height are packed at a time.
+// slabColumns returns how many columns of the given height are packed at a time: where rows of a are read in place anyway, few enough
+// that they stay in the cache.
 func (g *product) slabColumns(height int) int {
-	nr := g.ks.nr
-	return max(nr, slabFloats/height/nr*nr)
+	nr, most := g.ks.nr, slabFloats/height
+	if g.ks.directCols > 0 && g.spreadA() && height >= highSlab {
+		most = min(most, g.ks.directCols)
+	}
+	return max(nr, most/nr*nr)
 }
 
 // nextSlab goes on to the rows below, then to the columns beside, and reports whether there are any.

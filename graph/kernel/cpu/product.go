@@ -51,6 +51,7 @@ func (p *panels) at(i int) unsafe.Pointer {
 
 const (
 	slabFloats = 2 << 20 // largest shared copy of b
+	highSlab   = 512     // rows from which on a shared copy of b is used long enough to be a small one
 	inCache    = 8192    // elements of b that stay in the L1 cache
 
 	// lengths of inner products between two additions to c: no call may take long, and what several passes read stays in the cache
