@@ -39,17 +39,24 @@ GLOBL tileMasks<>(SB), RODATA|NOPTR, $128
 // func tile1x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile1x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), BX
-	MOVQ       16(AX), SI
-	MOVQ       56(AX), DI
-	MOVQ       96(AX), R8
-	MOVQ       104(AX), R9
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), BX
+	MOVQ  16(AX), SI
+	MOVQ  56(AX), DI
+	MOVQ  96(AX), R8
+	MOVQ  104(AX), R9
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R10
+	TESTL $0x00000fff, R10
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R10
 	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
@@ -277,17 +284,24 @@ done:
 // func tile2x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile2x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -549,17 +563,24 @@ done:
 // func tile3x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile3x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -835,18 +856,25 @@ done:
 // func tile4x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile4x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -1153,18 +1181,25 @@ done:
 // func tile5x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile5x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -1513,19 +1548,26 @@ done:
 // func tile6x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile6x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	MOVQ  96(AX), R11
+	MOVQ  104(AX), R12
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R13
+	TESTL $0x00000fff, R13
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R13
 	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
@@ -1917,15 +1959,22 @@ done:
 // func tile1x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile1x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), BX
-	MOVQ       16(AX), SI
-	MOVQ       56(AX), DI
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), BX
+	MOVQ  16(AX), SI
+	MOVQ  56(AX), DI
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R8
+	TESTL $0x00000fff, R8
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R8
 	MOVQ       64(AX), R9
 	PREFETCHT0 (R8)
@@ -2090,15 +2139,22 @@ done:
 // func tile2x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile2x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R9
+	TESTL $0x00000fff, R9
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R9
 	MOVQ       64(AX), R10
 	PREFETCHT0 (R9)
@@ -2305,15 +2361,22 @@ done:
 // func tile3x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile3x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R9
+	TESTL $0x00000fff, R9
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R9
 	MOVQ       64(AX), R10
 	PREFETCHT0 (R9)
@@ -2562,16 +2625,23 @@ done:
 // func tile4x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile4x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R10
+	TESTL $0x00000fff, R10
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R10
 	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
@@ -2833,16 +2903,23 @@ done:
 // func tile5x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile5x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R10
+	TESTL $0x00000fff, R10
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R10
 	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
@@ -3104,17 +3181,24 @@ done:
 // func tile6x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile6x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -3407,17 +3491,24 @@ done:
 // func tile1x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile1x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), BX
-	MOVQ       16(AX), SI
-	MOVQ       56(AX), DI
-	MOVQ       96(AX), R8
-	MOVQ       104(AX), R9
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), BX
+	MOVQ  16(AX), SI
+	MOVQ  56(AX), DI
+	MOVQ  96(AX), R8
+	MOVQ  104(AX), R9
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R10
+	TESTL $0x00000fff, R10
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R10
 	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
@@ -3586,17 +3677,24 @@ done:
 // func tile2x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile2x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -3794,17 +3892,24 @@ done:
 // func tile3x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile3x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -4017,18 +4122,25 @@ done:
 // func tile4x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile4x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -4263,18 +4375,25 @@ done:
 // func tile5x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile5x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -4542,19 +4661,26 @@ done:
 // func tile6x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile6x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	MOVQ  96(AX), R11
+	MOVQ  104(AX), R12
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R13
+	TESTL $0x00000fff, R13
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R13
 	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
@@ -4856,17 +4982,24 @@ done:
 // func tile1x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile1x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), BX
-	MOVQ       16(AX), SI
-	MOVQ       56(AX), DI
-	MOVQ       96(AX), R8
-	MOVQ       104(AX), R9
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), BX
+	MOVQ  16(AX), SI
+	MOVQ  56(AX), DI
+	MOVQ  96(AX), R8
+	MOVQ  104(AX), R9
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R10
+	TESTL $0x00000fff, R10
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R10
 	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
@@ -5025,17 +5158,24 @@ done:
 // func tile2x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile2x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -5225,17 +5365,24 @@ done:
 // func tile3x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile3x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -5442,18 +5589,25 @@ done:
 // func tile4x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile4x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -5682,18 +5836,25 @@ done:
 // func tile5x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile5x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -5955,19 +6116,26 @@ done:
 // func tile6x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile6x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	MOVQ  96(AX), R11
+	MOVQ  104(AX), R12
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R13
+	TESTL $0x00000fff, R13
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R13
 	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)

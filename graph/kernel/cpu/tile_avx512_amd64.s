@@ -5,23 +5,30 @@
 // func tile1x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile1x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), BX
-	MOVQ       16(AX), SI
-	MOVQ       56(AX), DI
-	MOVL       80(AX), R9
-	MOVL       $-1, R8
-	BZHIL      R9, R8, R8
-	KMOVW      R8, K1
-	SHRL       $0x10, R8
-	KMOVW      R8, K2
-	MOVQ       96(AX), R8
-	MOVQ       104(AX), R9
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), BX
+	MOVQ  16(AX), SI
+	MOVQ  56(AX), DI
+	MOVL  80(AX), R9
+	MOVL  $-1, R8
+	BZHIL R9, R8, R8
+	KMOVW R8, K1
+	SHRL  $0x10, R8
+	KMOVW R8, K2
+	MOVQ  96(AX), R8
+	MOVQ  104(AX), R9
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R10
+	TESTL $0x00000fff, R10
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R10
 	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
@@ -202,23 +209,30 @@ write:
 // func tile2x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile2x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVL       80(AX), R10
-	MOVL       $-1, R9
-	BZHIL      R10, R9, R9
-	KMOVW      R9, K1
-	SHRL       $0x10, R9
-	KMOVW      R9, K2
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVL  80(AX), R10
+	MOVL  $-1, R9
+	BZHIL R10, R9, R9
+	KMOVW R9, K1
+	SHRL  $0x10, R9
+	KMOVW R9, K2
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -388,23 +402,30 @@ write:
 // func tile3x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile3x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVL       80(AX), R10
-	MOVL       $-1, R9
-	BZHIL      R10, R9, R9
-	KMOVW      R9, K1
-	SHRL       $0x10, R9
-	KMOVW      R9, K2
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVL  80(AX), R10
+	MOVL  $-1, R9
+	BZHIL R10, R9, R9
+	KMOVW R9, K1
+	SHRL  $0x10, R9
+	KMOVW R9, K2
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -599,24 +620,31 @@ write:
 // func tile4x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile4x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVL       80(AX), R11
-	MOVL       $-1, R10
-	BZHIL      R11, R10, R10
-	KMOVW      R10, K1
-	SHRL       $0x10, R10
-	KMOVW      R10, K2
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVL  80(AX), R11
+	MOVL  $-1, R10
+	BZHIL R11, R10, R10
+	KMOVW R10, K1
+	SHRL  $0x10, R10
+	KMOVW R10, K2
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -844,24 +872,31 @@ write:
 // func tile5x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile5x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVL       80(AX), R11
-	MOVL       $-1, R10
-	BZHIL      R11, R10, R10
-	KMOVW      R10, K1
-	SHRL       $0x10, R10
-	KMOVW      R10, K2
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVL  80(AX), R11
+	MOVL  $-1, R10
+	BZHIL R11, R10, R10
+	KMOVW R10, K1
+	SHRL  $0x10, R10
+	KMOVW R10, K2
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -1122,25 +1157,32 @@ write:
 // func tile6x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile6x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	MOVL       80(AX), R12
-	MOVL       $-1, R11
-	BZHIL      R12, R11, R11
-	KMOVW      R11, K1
-	SHRL       $0x10, R11
-	KMOVW      R11, K2
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	MOVL  80(AX), R12
+	MOVL  $-1, R11
+	BZHIL R12, R11, R11
+	KMOVW R11, K1
+	SHRL  $0x10, R11
+	KMOVW R11, K2
+	MOVQ  96(AX), R11
+	MOVQ  104(AX), R12
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R13
+	TESTL $0x00000fff, R13
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R13
 	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
@@ -1434,25 +1476,32 @@ write:
 // func tile7x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile7x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	MOVL       80(AX), R12
-	MOVL       $-1, R11
-	BZHIL      R12, R11, R11
-	KMOVW      R11, K1
-	SHRL       $0x10, R11
-	KMOVW      R11, K2
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	MOVL  80(AX), R12
+	MOVL  $-1, R11
+	BZHIL R12, R11, R11
+	KMOVW R11, K1
+	SHRL  $0x10, R11
+	KMOVW R11, K2
+	MOVQ  96(AX), R11
+	MOVQ  104(AX), R12
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R13
+	TESTL $0x00000fff, R13
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R13
 	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
@@ -1779,27 +1828,34 @@ write:
 // func tile8x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile8x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	SHRL       $0x10, R12
-	KMOVW      R12, K2
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	SHRL  $0x10, R12
+	KMOVW R12, K2
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -2165,27 +2221,34 @@ write:
 // func tile9x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile9x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	SHRL       $0x10, R12
-	KMOVW      R12, K2
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	SHRL  $0x10, R12
+	KMOVW R12, K2
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -2584,27 +2647,34 @@ write:
 // func tile10x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile10x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	SHRL       $0x10, R12
-	KMOVW      R12, K2
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	SHRL  $0x10, R12
+	KMOVW R12, K2
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -3036,27 +3106,34 @@ write:
 // func tile11x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile11x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	SHRL       $0x10, R12
-	KMOVW      R12, K2
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	SHRL  $0x10, R12
+	KMOVW R12, K2
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -3521,27 +3598,34 @@ write:
 // func tile12x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile12x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	SHRL       $0x10, R12
-	KMOVW      R12, K2
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	SHRL  $0x10, R12
+	KMOVW R12, K2
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -4039,27 +4123,34 @@ write:
 // func tile13x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile13x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	SHRL       $0x10, R12
-	KMOVW      R12, K2
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	SHRL  $0x10, R12
+	KMOVW R12, K2
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -4590,27 +4681,34 @@ write:
 // func tile14x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile14x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	SHRL       $0x10, R12
-	KMOVW      R12, K2
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	SHRL  $0x10, R12
+	KMOVW R12, K2
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -5174,19 +5272,26 @@ write:
 // func tile1x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile1x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), BX
-	MOVQ       16(AX), SI
-	MOVQ       56(AX), DI
-	MOVL       80(AX), R9
-	MOVL       $-1, R8
-	BZHIL      R9, R8, R8
-	KMOVW      R8, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), BX
+	MOVQ  16(AX), SI
+	MOVQ  56(AX), DI
+	MOVL  80(AX), R9
+	MOVL  $-1, R8
+	BZHIL R9, R8, R8
+	KMOVW R8, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R8
+	TESTL $0x00000fff, R8
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R8
 	MOVQ       64(AX), R9
 	PREFETCHT0 (R8)
@@ -5305,19 +5410,26 @@ write:
 // func tile2x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile2x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVL       80(AX), R10
-	MOVL       $-1, R9
-	BZHIL      R10, R9, R9
-	KMOVW      R9, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVL  80(AX), R10
+	MOVL  $-1, R9
+	BZHIL R10, R9, R9
+	KMOVW R9, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R9
+	TESTL $0x00000fff, R9
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R9
 	MOVQ       64(AX), R10
 	PREFETCHT0 (R9)
@@ -5471,19 +5583,26 @@ write:
 // func tile3x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile3x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVL       80(AX), R10
-	MOVL       $-1, R9
-	BZHIL      R10, R9, R9
-	KMOVW      R9, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVL  80(AX), R10
+	MOVL  $-1, R9
+	BZHIL R10, R9, R9
+	KMOVW R9, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R9
+	TESTL $0x00000fff, R9
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R9
 	MOVQ       64(AX), R10
 	PREFETCHT0 (R9)
@@ -5624,20 +5743,27 @@ write:
 // func tile4x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile4x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVL       80(AX), R11
-	MOVL       $-1, R10
-	BZHIL      R11, R10, R10
-	KMOVW      R10, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVL  80(AX), R11
+	MOVL  $-1, R10
+	BZHIL R11, R10, R10
+	KMOVW R10, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R10
+	TESTL $0x00000fff, R10
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R10
 	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
@@ -5801,20 +5927,27 @@ write:
 // func tile5x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile5x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVL       80(AX), R11
-	MOVL       $-1, R10
-	BZHIL      R11, R10, R10
-	KMOVW      R10, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVL  80(AX), R11
+	MOVL  $-1, R10
+	BZHIL R11, R10, R10
+	KMOVW R10, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R10
+	TESTL $0x00000fff, R10
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R10
 	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
@@ -5991,21 +6124,28 @@ write:
 // func tile6x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile6x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	MOVL       80(AX), R12
-	MOVL       $-1, R11
-	BZHIL      R12, R11, R11
-	KMOVW      R11, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	MOVL  80(AX), R12
+	MOVL  $-1, R11
+	BZHIL R12, R11, R11
+	KMOVW R11, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -6203,21 +6343,28 @@ write:
 // func tile7x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile7x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	MOVL       80(AX), R12
-	MOVL       $-1, R11
-	BZHIL      R12, R11, R11
-	KMOVW      R11, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	MOVL  80(AX), R12
+	MOVL  $-1, R11
+	BZHIL R12, R11, R11
+	KMOVW R11, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -6436,23 +6583,30 @@ write:
 // func tile8x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile8x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -6698,23 +6852,30 @@ write:
 // func tile9x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile9x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -6981,23 +7142,30 @@ write:
 // func tile10x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile10x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -7285,23 +7453,30 @@ write:
 // func tile11x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile11x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -7610,23 +7785,30 @@ write:
 // func tile12x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile12x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -7956,23 +8138,30 @@ write:
 // func tile13x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile13x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -8323,23 +8512,30 @@ write:
 // func tile14x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile14x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVL       80(AX), R13
-	MOVL       $-1, R12
-	BZHIL      R13, R12, R12
-	KMOVW      R12, K1
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVL  80(AX), R13
+	MOVL  $-1, R12
+	BZHIL R13, R12, R12
+	KMOVW R12, K1
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -8711,17 +8907,24 @@ write:
 // func tile1x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile1x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), BX
-	MOVQ       16(AX), SI
-	MOVQ       56(AX), DI
-	MOVQ       96(AX), R8
-	MOVQ       104(AX), R9
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), BX
+	MOVQ  16(AX), SI
+	MOVQ  56(AX), DI
+	MOVQ  96(AX), R8
+	MOVQ  104(AX), R9
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R10
+	TESTL $0x00000fff, R10
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R10
 	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
@@ -8841,17 +9044,24 @@ write:
 // func tile2x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile2x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -8971,17 +9181,24 @@ write:
 // func tile3x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile3x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -9117,18 +9334,25 @@ write:
 // func tile4x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile4x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -9288,18 +9512,25 @@ write:
 // func tile5x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile5x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -9483,19 +9714,26 @@ write:
 // func tile6x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile6x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	MOVQ  96(AX), R11
+	MOVQ  104(AX), R12
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R13
+	TESTL $0x00000fff, R13
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R13
 	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
@@ -9703,19 +9941,26 @@ write:
 // func tile7x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile7x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	MOVQ  96(AX), R11
+	MOVQ  104(AX), R12
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R13
+	TESTL $0x00000fff, R13
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R13
 	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
@@ -9947,21 +10192,28 @@ write:
 // func tile8x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile8x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -10220,21 +10472,28 @@ write:
 // func tile9x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile9x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -10517,21 +10776,28 @@ write:
 // func tile10x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile10x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -10838,21 +11104,28 @@ write:
 // func tile11x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile11x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -11183,21 +11456,28 @@ write:
 // func tile12x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile12x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -11552,21 +11832,28 @@ write:
 // func tile13x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile13x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -11945,21 +12232,28 @@ write:
 // func tile14x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile14x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -12362,17 +12656,24 @@ write:
 // func tile1x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile1x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), BX
-	MOVQ       16(AX), SI
-	MOVQ       56(AX), DI
-	MOVQ       96(AX), R8
-	MOVQ       104(AX), R9
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), BX
+	MOVQ  16(AX), SI
+	MOVQ  56(AX), DI
+	MOVQ  96(AX), R8
+	MOVQ  104(AX), R9
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R10
+	TESTL $0x00000fff, R10
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R10
 	MOVQ       64(AX), R11
 	PREFETCHT0 (R10)
@@ -12485,17 +12786,24 @@ write:
 // func tile2x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile2x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -12610,17 +12918,24 @@ write:
 // func tile3x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile3x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R11
 	MOVQ       64(AX), R12
 	PREFETCHT0 (R11)
@@ -12751,18 +13066,25 @@ write:
 // func tile4x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile4x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -12917,18 +13239,25 @@ write:
 // func tile5x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile5x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R12
 	MOVQ       64(AX), R13
 	PREFETCHT0 (R12)
@@ -13107,19 +13436,26 @@ write:
 // func tile6x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile6x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	MOVQ  96(AX), R11
+	MOVQ  104(AX), R12
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R13
+	TESTL $0x00000fff, R13
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R13
 	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
@@ -13322,19 +13658,26 @@ write:
 // func tile7x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile7x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	MOVQ  96(AX), R11
+	MOVQ  104(AX), R12
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R13
+	TESTL $0x00000fff, R13
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R13
 	MOVQ       64(AX), R14
 	PREFETCHT0 (R13)
@@ -13561,21 +13904,28 @@ write:
 // func tile8x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile8x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -13829,21 +14179,28 @@ write:
 // func tile9x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile9x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -14121,21 +14478,28 @@ write:
 // func tile10x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile10x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -14437,21 +14801,28 @@ write:
 // func tile11x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile11x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -14777,21 +15148,28 @@ write:
 // func tile12x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile12x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -15141,21 +15519,28 @@ write:
 // func tile13x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile13x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)
@@ -15529,21 +15914,28 @@ write:
 // func tile14x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile14x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       40(AX), BX
-	MOVQ       48(AX), SI
-	MOVQ       16(AX), DI
-	MOVQ       56(AX), R8
-	LEAQ       (BX)(BX*2), R9
-	LEAQ       (BX)(BX*4), R10
-	LEAQ       (DX)(R10*1), R11
-	LEAQ       (R11)(BX*2), R11
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
-	CMPQ       CX, $0x10
-	JLT        start
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	MOVQ  40(AX), BX
+	MOVQ  48(AX), SI
+	MOVQ  16(AX), DI
+	MOVQ  56(AX), R8
+	LEAQ  (BX)(BX*2), R9
+	LEAQ  (BX)(BX*4), R10
+	LEAQ  (DX)(R10*1), R11
+	LEAQ  (R11)(BX*2), R11
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
+	CMPQ  CX, $0x10
+	JLT   start
+	CMPQ  CX, $0x40
+	JGE   ask
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
+	JZ    start
+
+ask:
 	MOVQ       24(AX), R14
 	MOVQ       64(AX), R15
 	PREFETCHT0 (R14)

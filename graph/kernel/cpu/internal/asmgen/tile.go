@@ -126,10 +126,18 @@ func (g *tileGen) row(i int) operand.Mem {
 	return m
 }
 
-// prefetchC asks for the tile of C when the loop is long enough for it to arrive.
+// prefetchC asks for the tile of C when the loop is long enough for it to arrive. In a short one it must arrive in the L1 cache, where
+// rows that lie a multiple of 4 KiB apart would push each other out.
 func (g *tileGen) prefetchC() {
 	g.CMPQ(g.k, operand.U8(16))
 	g.JLT(operand.LabelRef("start"))
+	g.CMPQ(g.k, operand.U8(64))
+	g.JGE(operand.LabelRef("ask"))
+	ldc := g.GP32()
+	g.MOVL(g.field(tileLDC), ldc)
+	g.TESTL(operand.U32(4095), ldc)
+	g.JZ(operand.LabelRef("start"))
+	g.Label("ask")
 	g.eachRow(tileC, tileLDC, func(_ int, c operand.Mem) {
 		for v := 0; v < g.vecs*g.lanes*4; v += 64 {
 			g.PREFETCHT0(c.Offset(v))
