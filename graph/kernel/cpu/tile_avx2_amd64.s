@@ -50,7 +50,7 @@ TEXT ·tile1x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R9
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R10
 	TESTL $0x00000fff, R10
@@ -295,7 +295,7 @@ TEXT ·tile2x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R10
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R11
 	TESTL $0x00000fff, R11
@@ -574,7 +574,7 @@ TEXT ·tile3x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R10
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R11
 	TESTL $0x00000fff, R11
@@ -868,7 +868,7 @@ TEXT ·tile4x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R11
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R12
 	TESTL $0x00000fff, R12
@@ -1193,7 +1193,7 @@ TEXT ·tile5x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R11
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R12
 	TESTL $0x00000fff, R12
@@ -1561,7 +1561,7 @@ TEXT ·tile6x16F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R12
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R13
 	TESTL $0x00000fff, R13
@@ -1968,7 +1968,7 @@ TEXT ·tile1x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ  56(AX), DI
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R8
 	TESTL $0x00000fff, R8
@@ -2148,7 +2148,7 @@ TEXT ·tile2x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ  56(AX), R8
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R9
 	TESTL $0x00000fff, R9
@@ -2370,7 +2370,7 @@ TEXT ·tile3x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ  56(AX), R8
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R9
 	TESTL $0x00000fff, R9
@@ -2635,7 +2635,7 @@ TEXT ·tile4x8F32AVX2(SB), NOSPLIT, $0-8
 	LEAQ  (BX)(BX*2), R9
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R10
 	TESTL $0x00000fff, R10
@@ -2913,7 +2913,7 @@ TEXT ·tile5x8F32AVX2(SB), NOSPLIT, $0-8
 	LEAQ  (BX)(BX*2), R9
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R10
 	TESTL $0x00000fff, R10
@@ -3192,7 +3192,7 @@ TEXT ·tile6x8F32AVX2(SB), NOSPLIT, $0-8
 	LEAQ  (BX)(BX*4), R10
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R11
 	TESTL $0x00000fff, R11
@@ -3502,7 +3502,7 @@ TEXT ·tile1x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R9
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R10
 	TESTL $0x00000fff, R10
@@ -3688,7 +3688,7 @@ TEXT ·tile2x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R10
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R11
 	TESTL $0x00000fff, R11
@@ -3903,7 +3903,7 @@ TEXT ·tile3x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R10
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R11
 	TESTL $0x00000fff, R11
@@ -4134,7 +4134,7 @@ TEXT ·tile4x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R11
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R12
 	TESTL $0x00000fff, R12
@@ -4387,7 +4387,7 @@ TEXT ·tile5x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R11
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R12
 	TESTL $0x00000fff, R12
@@ -4674,7 +4674,7 @@ TEXT ·tile6x16BF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R12
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R13
 	TESTL $0x00000fff, R13
@@ -4993,7 +4993,7 @@ TEXT ·tile1x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R9
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R10
 	TESTL $0x00000fff, R10
@@ -5169,7 +5169,7 @@ TEXT ·tile2x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R10
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R11
 	TESTL $0x00000fff, R11
@@ -5376,7 +5376,7 @@ TEXT ·tile3x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R10
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R11
 	TESTL $0x00000fff, R11
@@ -5601,7 +5601,7 @@ TEXT ·tile4x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R11
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R12
 	TESTL $0x00000fff, R12
@@ -5848,7 +5848,7 @@ TEXT ·tile5x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R11
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R12
 	TESTL $0x00000fff, R12
@@ -6129,7 +6129,7 @@ TEXT ·tile6x16F16AVX2(SB), NOSPLIT, $0-8
 	MOVQ  104(AX), R12
 	CMPQ  CX, $0x10
 	JLT   start
-	CMPQ  CX, $0x40
+	CMPQ  CX, $0x20
 	JGE   ask
 	MOVL  64(AX), R13
 	TESTL $0x00000fff, R13

@@ -131,7 +131,7 @@ func (g *tileGen) row(i int) operand.Mem {
 func (g *tileGen) prefetchC() {
 	g.CMPQ(g.k, operand.U8(16))
 	g.JLT(operand.LabelRef("start"))
-	g.CMPQ(g.k, operand.U8(64))
+	g.CMPQ(g.k, operand.U8(32))
 	g.JGE(operand.LabelRef("ask"))
 	ldc := g.GP32()
 	g.MOVL(g.field(tileLDC), ldc)
