@@ -31,9 +31,10 @@ func PackB(w Weights, transpose bool) *PackedB {
 	}
 	nr := p.shape(m)
 	p.panels.u16 = make([]uint16, roundUp(p.cols, nr)*p.rows)
+	order := p.ks.order16(w.BF16 != nil)
 	Parallel((p.cols+nr-1)/nr, 4, func(lo, hi int) {
 		for j := lo * nr; j < min(hi*nr, p.cols); j += nr {
-			pack16(p.panels.u16[j*p.rows:], p.ks.order16(w.BF16 != nil), src, m.RS, m.CS, j, min(nr, p.cols-j), p.rows)
+			pack16(p.panels.u16[j*p.rows:], order, src, m.RS, m.CS, j, min(nr, p.cols-j), p.rows)
 		}
 	})
 	return p
@@ -43,6 +44,7 @@ func PackB(w Weights, transpose bool) *PackedB {
 func (p *PackedB) Pack(b Mat) {
 	b.check("b")
 	nr := p.shape(b)
+	p.panels.f, p.panels.u16 = wideF32, nil
 	p.panels.f32 = room(p.panels.f32, roundUp(p.cols, nr)*p.rows)
 	if len(p.panels.f32) < packAtOnce {
 		p.ks.packB(p.panels.f32, nr*p.rows, b, 0, p.rows, 0, p.cols)

@@ -116,6 +116,18 @@ func TestProductsWithBlocksOfPackedBEqualFloat64(t *testing.T) {
 	})
 }
 
+func TestPackTakesThePlaceOf16Bits(t *testing.T) {
+	r := rand.New(rand.NewPCG(29, 30))
+	ws := stored(r, 40, 50)
+	a, c := fill(Dense(make([]float32, 7*40), 7, 40), uniform(r)), Dense(make([]float32, 7*50), 7, 50)
+	for _, w := range []string{"bf16", "f16"} {
+		p := PackB(ws[w], false)
+		p.Pack(widened(ws["f32"]))
+		GemmPacked(1, a, p, 0, c)
+		checkProductOf(t, w, 1, a, widened(ws["f32"]), 0, clone(c), c)
+	}
+}
+
 func TestPackedBKeepsStorageSize(t *testing.T) {
 	r := rand.New(rand.NewPCG(23, 24))
 	for name, w := range stored(r, 96, 64) {
