@@ -36,11 +36,11 @@ func parallel(n, grain int, r runner) {
 	}
 	t := newTask(r, n, grain, chunks)
 	loops.Add(1)
+	defer loops.Add(-1)
 	t.offer(helpers)
 	if !t.work(false) {
 		t.wait()
 	}
-	loops.Add(-1)
 	failed := t.failed.Swap(nil)
 	t.r = nil // keep no operand alive
 	t.release()
