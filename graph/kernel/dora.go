@@ -158,7 +158,7 @@ func (k DoRA) weightGrads(c *Call, n adapterInputs, g cpu.Mat) {
 			mulWeight(1, c.DY.Mat(), c.X[1], k.InOut, 0, c.DX[0].Mat())
 		}
 		if dw != nil {
-			weightGrad(1, c.DY.Mat(), c.X[0].Mat(), k.InOut, 0, dw)
+			weightGrad(1, c.DY.Mat(), c.X[0].Mat(), k.InOut, 0, dw.Mat())
 			beta = 1
 		}
 		subtract(g.Data, g.Data, c.DY.F32)
@@ -167,7 +167,7 @@ func (k DoRA) weightGrads(c *Call, n adapterInputs, g cpu.Mat) {
 		mulWeight(1, g, c.X[1], k.InOut, 1, dx.Mat())
 	}
 	if dw != nil {
-		weightGrad(1, g, c.X[n.xd].Mat(), k.InOut, beta, dw)
+		weightGrad(1, g, c.X[n.xd].Mat(), k.InOut, beta, dw.Mat())
 	}
 }
 

@@ -60,7 +60,7 @@ func (k Linear) Backward(c *Call) {
 		mulWeight(1, c.DY.Mat(), c.X[1], k.InOut, 0, dx.Mat())
 	}
 	if dw := c.DX[1]; dw != nil {
-		weightGrad(1, c.DY.Mat(), c.X[0].Mat(), k.InOut, 0, dw)
+		weightGrad(1, c.DY.Mat(), c.X[0].Mat(), k.InOut, 0, dw.Mat())
 	}
 	if k.Bias && c.DX[2] != nil {
 		columnSum(c.DX[2].F32, c.DY.F32, c.Scratch)

@@ -48,11 +48,11 @@ func take(mem *[]float32, n int) []float32 {
 }
 
 // weightGrad computes dw = alpha·dyᵀ·x + beta·dw for a matrix stored (out,in), its transpose when stored (in,out).
-func weightGrad(alpha float32, dy, x cpu.Mat, inOut bool, beta float32, dw *Tensor) {
+func weightGrad(alpha float32, dy, x cpu.Mat, inOut bool, beta float32, dw cpu.Mat) {
 	if inOut {
 		dy, x = x, dy
 	}
-	cpu.Gemm(alpha, dy.T(), x, beta, dw.Mat())
+	cpu.Gemm(alpha, dy.T(), x, beta, dw)
 }
 
 // elementGrain is how many elements make a worthwhile piece of an elementwise loop.

@@ -204,7 +204,7 @@ func (k LMLoss) Backward(c *Call) {
 		a.grads = cpu.Dense(grads[:n*(a.v1-v0)], n, a.v1-v0)
 		d.run(lmBackward, a)
 		if dw != nil {
-			d.weightGrad(a, dw.Mat())
+			weightGrad(1, a.grads, d.h, k.InOut, 0, k.part(dw.Mat(), v0, a.v1))
 		}
 		if db != nil {
 			columnSum(db[v0:a.v1], a.grads.Data, mem)
@@ -212,11 +212,10 @@ func (k LMLoss) Backward(c *Call) {
 	}
 }
 
-// weightGrad computes the part of dW that belongs to a block of the vocabulary.
-func (d *lmHead) weightGrad(a lmTiles, dw cpu.Mat) {
-	if d.InOut {
-		cpu.Gemm(1, d.h.T(), a.grads, 0, dw.Block(0, a.v0, dw.Rows, a.v1-a.v0))
-		return
+// part returns the rows of w that belong to the entries [v0, v1) of the vocabulary, or the columns with InOut.
+func (k LMLoss) part(w cpu.Mat, v0, v1 int) cpu.Mat {
+	if k.InOut {
+		return w.Block(0, v0, w.Rows, v1-v0)
 	}
-	cpu.Gemm(1, a.grads.T(), d.h, 0, dw.Block(a.v0, 0, a.v1-a.v0, dw.Cols))
+	return w.Block(v0, 0, v1-v0, w.Cols)
 }

@@ -42,7 +42,8 @@ var lmForward = cpu.NewLoop(func(a *lmTiles, lo, hi int) {
 			a.accumulate(x.Data[(r-r0)*x.RS:][:x.Cols], r)
 		}
 		if a.dh.Rows > 0 {
-			cpu.GemmPacked(1, x, &a.input, min(1, float32(a.v0)), a.dh.Block(r0, 0, r1-r0, a.dh.Cols))
+			beta := min(1, float32(a.v0)) // the first block of the vocabulary overwrites
+			cpu.GemmPacked(1, x, &a.input, beta, a.dh.Block(r0, 0, r1-r0, a.dh.Cols))
 		}
 	}
 })

@@ -138,7 +138,7 @@ func (k LoRA) Backward(c *Call) {
 		}
 	}
 	if dw := c.DX[1]; dw != nil {
-		weightGrad(1, c.DY.Mat(), c.X[0].Mat(), k.InOut, 0, dw)
+		weightGrad(1, c.DY.Mat(), c.X[0].Mat(), k.InOut, 0, dw.Mat())
 	}
 	k.biasGrads(c, n, mem)
 }
