@@ -60,8 +60,8 @@ func (k Attention) Plan(in []Spec, need []bool) (Plan, error) {
 	return p, nil
 }
 
-// The extents of a tile of scores. Low tiles compute little beyond a causal mask, and both tiles of the backward pass stay in the
-// first-level cache or near it. A tile of keys is packed once for a block of queries, unless there are only few.
+// The extents of a tile of scores. Low tiles compute little beyond a causal mask, and both tiles of the backward pass take 64 KiB,
+// so that they stay in the second-level cache with their operands. A tile of keys is packed once for a block of queries, unless there are only few.
 const (
 	queryTile  = 32
 	queryBlock = 256

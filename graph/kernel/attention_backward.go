@@ -8,6 +8,9 @@ type backwardArgs struct {
 	delta          []float32 // dy·y for each (batch, head, query)
 }
 
+// wantsScores reports whether the gradient of the scores is needed.
+func (a *backwardArgs) wantsScores() bool { return a.dq.data != nil || a.dk.data != nil }
+
 // Backward computes, with P the probabilities and Δ = rowsum(dy∘y),
 //
 //	dv = Pᵀ·dy, dS = P∘(dy·vᵀ - Δ), dq = Scale·dS·k, dk = Scale·dSᵀ·q
@@ -46,8 +49,12 @@ var attentionBackward = cpu.NewLoop(func(a *attentionArgs, lo, hi int) {
 			k1 := min(k0+keyTile, a.keys)
 			key, v := a.key.rows(b, kv, k0, k1), a.v.rows(b, kv, k0, k1)
 			buf.keysT.Pack(key.T())
-			buf.valuesT.Pack(v.T())
-			buf.keys.Pack(key)
+			if a.wantsScores() {
+				buf.valuesT.Pack(v.T())
+			}
+			if a.dq.data != nil {
+				buf.keys.Pack(key)
+			}
 			for h := kv * group; h < (kv+1)*group; h++ {
 				a.columnBlock(buf, b, h, kv, k0, k1)
 			}
@@ -85,7 +92,7 @@ func (a *attentionArgs) tileGradient(buf *tileBuffers, t attentionTile, first in
 	rows, cols := t.q1-t.q0, t.k1-t.k0
 	q, dy := a.q.rows(t.b, t.h, t.q0, t.q1), a.dy.rows(t.b, t.h, t.q0, t.q1)
 	lo, hi := t.k0-first, t.k1-first
-	keys, keysT, valuesT := buf.keys.Block(lo, hi, 0, a.k.Dim), buf.keysT.Block(0, a.k.Dim, lo, hi), buf.valuesT.Block(0, a.k.Dim, lo, hi)
+	keysT := buf.keysT.Block(0, a.k.Dim, lo, hi)
 	p := cpu.Dense(buf.scores[:rows*cols], rows, cols)
 	cpu.GemmPacked(a.k.Scale, q, &keysT, 0, p)
 	for r := range rows {
@@ -94,9 +101,10 @@ func (a *attentionArgs) tileGradient(buf *tileBuffers, t attentionTile, first in
 	if a.dv.data != nil {
 		cpu.Gemm(1, p.T(), dy, 1, a.dv.rows(t.b, t.kv, t.k0, t.k1))
 	}
-	if a.dq.data == nil && a.dk.data == nil {
+	if !a.wantsScores() {
 		return
 	}
+	valuesT := buf.valuesT.Block(0, a.k.Dim, lo, hi)
 	ds := cpu.Dense(buf.grads[:rows*cols], rows, cols)
 	cpu.GemmPacked(1, dy, &valuesT, 0, ds)
 	at := (t.b*a.k.Heads+t.h)*a.keys + t.q0
@@ -104,6 +112,7 @@ func (a *attentionArgs) tileGradient(buf *tileBuffers, t attentionTile, first in
 		cpu.SoftmaxGrad(buf.grads[r*cols:(r+1)*cols], buf.scores[r*cols:(r+1)*cols], delta)
 	}
 	if a.dq.data != nil {
+		keys := buf.keys.Block(lo, hi, 0, a.k.Dim)
 		cpu.GemmPacked(a.k.Scale, ds, &keys, 1, a.dq.rows(t.b, t.h, t.q0, t.q1))
 	}
 	if a.dk.data != nil {
