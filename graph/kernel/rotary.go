@@ -48,7 +48,23 @@ func (k Rotary) Plan(in []Spec, need []bool) (Plan, error) {
 			return Plan{}, fmt.Errorf("rotary: heads %+v of width %d overlap or leave the row of %d", s, k.Dim, x[2])
 		}
 	}
+	if k.overlap() {
+		return Plan{}, fmt.Errorf("rotary: heads of width %d of both spans %+v overlap", k.Dim, k.Spans)
+	}
 	return Plan{Out: x, ReadsX: []int{1, 2, 3}, YOverX: []int{0}, DXOverDY: []int{0}}, nil
+}
+
+// overlap reports whether a head of one span shares elements with one of the other.
+func (k Rotary) overlap() bool {
+	q, kv := k.Spans[0], k.Spans[1]
+	for i := range q.Count {
+		for j := range kv.Count {
+			if d := q.Offset + i*q.Stride - kv.Offset - j*kv.Stride; -k.Dim < d && d < k.Dim {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Forward rotates x.

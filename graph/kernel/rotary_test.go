@@ -73,7 +73,8 @@ func TestRotary(t *testing.T) {
 	run("keys first", kernel.Rotary{Dim: 22, Rot: 22, Spans: [2]kernel.HeadSpan{{47, 22, 3}, {1, 22, 2}}}, 2, 5, 115)
 	run("part of a head", kernel.Rotary{Dim: 40, Rot: 32, Spans: [2]kernel.HeadSpan{{0, 120, 2}, {40, 120, 2}}}, 2, 5, 240)
 	run("one rotates whole", kernel.Rotary{Dim: 16, Rot: 16, Spans: [2]kernel.HeadSpan{{3, 20, 2}, {40, 16, 2}}}, 2, 5, 75)
-	for _, k := range []kernel.Rotary{{Dim: 4, Rot: 6}, {Dim: 4, Rot: 3}, {Dim: 4}, {Dim: 4, Rot: 4, Spans: [2]kernel.HeadSpan{{0, 2, 2}}}} {
+	for _, k := range []kernel.Rotary{{Dim: 4, Rot: 6}, {Dim: 4, Rot: 3}, {Dim: 4}, {Dim: 4, Rot: 4, Spans: [2]kernel.HeadSpan{{0, 2, 2}}},
+		{Dim: 4, Rot: 4, Spans: [2]kernel.HeadSpan{{0, 4, 1}, {3, 4, 1}}}} {
 		in := []kernel.Spec{spec(1, 1, 8), spec(9, k.Rot/2), spec(9, k.Rot/2), specI32(1, 1)}
 		if _, err := k.Plan(in, make([]bool, 4)); err == nil {
 			t.Errorf("%+v accepted", k)
