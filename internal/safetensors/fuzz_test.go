@@ -2,6 +2,8 @@ package safetensors
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -52,5 +54,25 @@ func rewrite(t *testing.T, s *Set) []byte {
 func FuzzIndex(f *testing.F) {
 	f.Add(`{"metadata":{"total_size":48},"weight_map":{"layers.0":"model-00001-of-00002.safetensors","layers.1":"model-00002-of-00002.safetensors"}}`)
 	f.Add(`{"weight_map":{"x":"../x.safetensors"}}`)
-	f.Fuzz(fuzzIndex)
+	dir := f.TempDir()
+	if err := WriteSharded(dir, layers(2), 24); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, index string) {
+		if err := os.WriteFile(filepath.Join(dir, "model.safetensors.index.json"), []byte(index), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		s, err := OpenModel(dir)
+		if err != nil {
+			return
+		}
+		for _, path := range s.Paths() {
+			if filepath.Dir(path) != dir {
+				t.Errorf("opened %s", path)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

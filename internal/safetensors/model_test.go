@@ -212,26 +212,3 @@ func TestACrashWhileShardingLeavesNoModel(t *testing.T) {
 		}
 	}
 }
-
-// fuzzIndex puts an arbitrary index beside honest shards.
-func fuzzIndex(t *testing.T, index string) {
-	dir := t.TempDir()
-	if err := WriteSharded(dir, layers(2), 24); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "model.safetensors.index.json"), []byte(index), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	s, err := OpenModel(dir)
-	if err != nil {
-		return
-	}
-	for _, path := range s.Paths() {
-		if filepath.Dir(path) != dir {
-			t.Errorf("opened %s", path)
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-}
