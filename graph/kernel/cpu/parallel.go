@@ -72,15 +72,15 @@ func (p *parallelProduct) run(lo, hi int) {
 type packSlab struct {
 	p           *parallelProduct
 	rows, panel int // extents of a piece: rows and panels
-	across      int // pieces beside each other
+	down        int // pieces above each other
 }
 
 func (w *packSlab) start() {
 	p, v := w.p, w.p.slab
 	p.roomForSlab(&p.shared)
 	w.rows, w.panel = 128, 8
-	w.across = (v.j1 - v.j0 + w.panel*p.ks.nr - 1) / (w.panel * p.ks.nr)
-	pieces := w.across * ((v.p1 - v.p0 + w.rows - 1) / w.rows)
+	w.down = (v.p1 - v.p0 + w.rows - 1) / w.rows
+	pieces := w.down * ((v.j1 - v.j0 + w.panel*p.ks.nr - 1) / (w.panel * p.ks.nr))
 	parallel(pieces, 1+16384/(w.rows*w.panel*p.ks.nr), w)
 }
 
@@ -88,7 +88,7 @@ func (w *packSlab) run(lo, hi int) {
 	p, v := w.p, w.p.slab
 	nr, height := p.ks.nr, v.p1-v.p0
 	for piece := lo; piece < hi; piece++ {
-		p0, j := v.p0+piece/w.across*w.rows, v.j0+piece%w.across*w.panel*nr
+		p0, j := v.p0+piece%w.down*w.rows, v.j0+piece/w.down*w.panel*nr
 		dst := p.shared.f32[(j-v.j0)*height+(p0-v.p0)*nr:]
 		p.packPanels(dst, nr*height, p0, min(p0+w.rows, v.p1), j, min(j+w.panel*nr, v.j1))
 	}

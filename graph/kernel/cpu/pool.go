@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"runtime"
 	"sync/atomic"
 )
@@ -25,7 +26,7 @@ func parallel(n, grain int, r runner) {
 	grain = max(grain, 1)
 	chunks := (n-1)/grain + 1
 	helpers := 0
-	if chunks > 1 {
+	if chunks > 1 && chunks <= math.MaxInt32 {
 		helpers = min(runtime.GOMAXPROCS(0)-1, chunks-1)
 	}
 	if helpers == 0 {
@@ -34,11 +35,11 @@ func parallel(n, grain int, r runner) {
 		}
 		return
 	}
-	t := newTask(r, n, grain, chunks)
+	t := newTask(r, n, grain, chunks, 1+helpers)
 	loops.Add(1)
 	defer loops.Add(-1)
 	t.offer(helpers)
-	if !t.work(false) {
+	if !t.work(0) {
 		t.wait()
 	}
 	failed := t.failed.Swap(nil)
@@ -52,13 +53,14 @@ func parallel(n, grain int, r runner) {
 // loops counts the loops under way on several threads.
 var loops atomic.Int64
 
-// task is a loop that several threads work on. Whoever is free takes the next chunk from a counter; the caller waits for chunks, never
-// for a worker that was not scheduled. A worker may find the task long finished, so it is reused only when nobody refers to it.
+// task is a loop that several threads work on. Each has a share of the chunks, the same one in every loop, because what a loop works on
+// often is in the caches of the thread that worked on it in the loop before; who has finished takes from the far end of the others'
+// shares. The caller waits for chunks, never for a worker that was not scheduled. A worker may find the task long finished, so it is
+// reused only when nobody refers to it.
 type task struct {
 	r        runner
 	n, grain int
-	chunks   int64
-	next     atomic.Int64 // next chunk to hand out
+	shares   []share
 	left     atomic.Int64 // chunks that have not finished
 	refs     atomic.Int64 // the caller, and each mention in the queue or by a worker
 	failed   atomic.Pointer[failure]
@@ -68,15 +70,45 @@ type task struct {
 // failure is the first panic in a body.
 type failure struct{ value any }
 
+// share is a range of chunks that nobody has taken, [bits>>32, bits&(1<<32-1)), on a cache line of its own.
+type share struct {
+	bits atomic.Uint64
+	_    [56]byte
+}
+
+func (s *share) set(lo, hi int) { s.bits.Store(uint64(lo)<<32 | uint64(hi)) }
+
+// take removes a chunk, the first or the last one, and returns it, or -1 if there is none.
+func (s *share) take(last bool) int {
+	for {
+		old := s.bits.Load()
+		lo, hi := old>>32, old&(1<<32-1)
+		switch {
+		case lo >= hi:
+			return -1
+		case last && s.bits.CompareAndSwap(old, old-1):
+			return int(hi - 1)
+		case !last && s.bits.CompareAndSwap(old, old+1<<32):
+			return int(lo)
+		}
+	}
+}
+
 var idleTasks free[task]
 
-func newTask(r runner, n, grain, chunks int) *task {
+func newTask(r runner, n, grain, chunks, threads int) *task {
 	t := idleTasks.get()
 	if t.done == nil {
 		t.done = make(chan struct{}, 1)
 	}
-	t.r, t.n, t.grain, t.chunks = r, n, grain, int64(chunks)
-	t.next.Store(0)
+	if cap(t.shares) < threads {
+		t.shares = make([]share, threads)
+	}
+	t.shares = t.shares[:threads]
+	for i := range t.shares {
+		t.shares[i].set(i*chunks/threads, (i+1)*chunks/threads)
+	}
+	t.r, t.n, t.grain = r, n, grain
 	t.left.Store(int64(chunks))
 	t.refs.Store(1)
 	return t
@@ -96,15 +128,16 @@ func (t *task) offer(helpers int) {
 	}
 }
 
-// work runs chunks until none is left to take and reports whether it finished the last one of all.
-func (t *task) work(worker bool) (last bool) {
-	for {
-		k := t.next.Add(1) - 1
-		if k >= t.chunks {
-			return last
+// work runs chunks, those of the own share first, until none is left to take and reports whether it finished the last one of all. The
+// caller is thread 0.
+func (t *task) work(thread int) (last bool) {
+	for i := range t.shares {
+		s := &t.shares[(thread+i)%len(t.shares)]
+		for k := s.take(i > 0); k >= 0; k = s.take(i > 0) {
+			last = t.runChunk(k, thread > 0)
 		}
-		last = t.runChunk(int(k), worker)
 	}
+	return last
 }
 
 // runChunk runs one chunk, unless another one has panicked, and reports whether no chunk is unfinished now.

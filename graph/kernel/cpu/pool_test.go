@@ -39,6 +39,36 @@ func TestParallelCoversEveryIndexOnceInFixedChunks(t *testing.T) {
 	})
 }
 
+func TestShareGivesEachChunkOnce(t *testing.T) {
+	var s share
+	s.set(3, 6)
+	for _, c := range []struct {
+		last bool
+		want int
+	}{{false, 3}, {true, 5}, {true, 4}, {true, -1}, {false, -1}} {
+		if k := s.take(c.last); k != c.want {
+			t.Fatalf("last %v: took %d, want %d", c.last, k, c.want)
+		}
+	}
+	const n = 10000
+	s.set(0, n)
+	seen := make([]int32, n)
+	var wg sync.WaitGroup
+	for _, last := range []bool{false, true, false, true} {
+		wg.Go(func() {
+			for k := s.take(last); k >= 0; k = s.take(last) {
+				atomic.AddInt32(&seen[k], 1)
+			}
+		})
+	}
+	wg.Wait()
+	for k, times := range seen {
+		if times != 1 {
+			t.Fatalf("chunk %d was taken %d times", k, times)
+		}
+	}
+}
+
 func TestParallelRaisesPanicInCaller(t *testing.T) {
 	withProcs([]int{1, 2, 8}, func(p int) {
 		for range 50 {

@@ -23,17 +23,16 @@ func startWorkers(n int) {
 	workersMutex.Lock()
 	defer workersMutex.Unlock()
 	for workers.Load() < int64(n) {
-		workers.Add(1)
-		go work()
+		go work(int(workers.Add(1)))
 	}
 }
 
-// work is the life of a worker. It ends only if a body ends its goroutine.
-func work() {
+// work is the life of a worker, which as a thread of a loop has the given number. It ends only if a body ends its goroutine.
+func work(number int) {
 	defer workers.Add(-1)
 	for {
 		t := nextTask()
-		t.work(true)
+		t.work(number)
 		t.release()
 	}
 }
