@@ -1,6 +1,9 @@
 package cpu
 
-import "runtime"
+import (
+	"runtime"
+	"unsafe"
+)
 
 // parallelProduct is a product whose pieces run on several threads.
 type parallelProduct struct {
@@ -133,6 +136,9 @@ func (g *product) items(s *scratch, lo, hi, sa, sb, sc int) {
 	}
 	for i := lo; i < hi; i++ {
 		q := g.at(i, sa, sb, sc)
+		if i+1 < hi && sa == g.m*g.k && g.kc == g.k {
+			q.next = uintptr(unsafe.Pointer(&q.a.Data[sa]))
+		}
 		q.sequential(s)
 	}
 }

@@ -14,9 +14,10 @@ type product struct {
 	source      panelSource // instead of b
 	panels      panels      // of all of b, or of the slab
 	slab        slab
-	mr, kc      int  // rows of a tile and length of a block of k
-	directA     bool // read a in place for all columns of c
-	packed      bool // panels hold all of b
+	next        uintptr // address of a of the product that follows in a batch, if that is at hand
+	mr, kc      int     // rows of a tile and length of a block of k
+	directA     bool    // read a in place for all columns of c
+	packed      bool    // panels hold all of b
 	modeB       modeB
 }
 
@@ -194,18 +195,36 @@ func (g *product) down(s *scratch, f family, i0, i1, j, p0 int) {
 	if g.modeB != directB {
 		t.prefetchStep = (step + uintptr(count) - 1) / uintptr(count)
 	}
+	ofA := g.aheadInA(s, j)
+	if ofA != 0 {
+		t.prefetchStep = uintptr(4 * g.mr)
+	}
 	for i := i0; i < i1; i += g.mr {
 		if s.directA {
 			t.a = unsafe.Pointer(&g.a.Data[i*g.a.RS+p0*g.a.CS])
 		} else {
 			t.a = unsafe.Pointer(&s.a[(i-i0)/g.mr*size])
 		}
-		t.prefetch = ahead
+		if t.prefetch = ahead; ofA != 0 {
+			t.prefetch = ofA + uintptr(4*i*t.k)
+		}
 		g.tile(s, f, i, j, p0, min(g.mr, i1-i))
 		if g.modeB != directB {
 			ahead += uintptr(t.k) * t.prefetchStep
 		}
 	}
+}
+
+// aheadInA returns the place of row 0 in what the tiles of the panel of b with column j ask for instead of the next panel, or 0: the rows
+// of a below those of the tile, where the panel is the first to read them, or the same rows of the next product's a, after the last panel.
+func (g *product) aheadInA(s *scratch, j int) uintptr {
+	switch k := s.tile.k; {
+	case g.next != 0 && j+g.ks.nr >= g.slab.j1:
+		return g.next
+	case s.directA && j == g.slab.j0 && g.a.CS == 1 && g.a.RS == k:
+		return uintptr(unsafe.Pointer(&g.a.Data[0])) + uintptr(4*g.mr*k)
+	}
+	return 0
 }
 
 // inPlace reports whether the kernels can read and write a, b and c where they are, in one block of k, and there is nothing else.

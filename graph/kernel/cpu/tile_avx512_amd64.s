@@ -5283,18 +5283,20 @@ TEXT ·tile1x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R8
 	BZHIL R9, R8, R8
 	KMOVW R8, K1
+	MOVQ  96(AX), R8
+	MOVQ  104(AX), R9
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R8
-	TESTL $0x00000fff, R8
+	MOVL  64(AX), R10
+	TESTL $0x00000fff, R10
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R8
-	MOVQ       64(AX), R9
-	PREFETCHT0 (R8)
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	PREFETCHT0 (R10)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -5308,18 +5310,26 @@ start:
 
 unrolled:
 	VMOVUPS          (SI), Z4
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z0
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS          (SI), Z4
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z1
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS          (SI), Z4
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z2
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS          (SI), Z4
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z3
 	ADDQ             BX, DX
 	ADDQ             DI, SI
@@ -5332,6 +5342,8 @@ rest:
 
 single:
 	VMOVUPS          (SI), Z4
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z0
 	ADDQ             BX, DX
 	ADDQ             DI, SI
@@ -5345,18 +5357,26 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (SI), K1, Z4
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z0
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS.Z        (SI), K1, Z4
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z1
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS.Z        (SI), K1, Z4
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z2
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS.Z        (SI), K1, Z4
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z3
 	ADDQ             BX, DX
 	ADDQ             DI, SI
@@ -5369,6 +5389,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (SI), K1, Z4
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z0
 	ADDQ             BX, DX
 	ADDQ             DI, SI
@@ -5411,20 +5433,22 @@ TEXT ·tile2x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R9
 	BZHIL R10, R9, R9
 	KMOVW R9, K1
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R9
-	TESTL $0x00000fff, R9
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R9
-	MOVQ       64(AX), R10
-	PREFETCHT0 (R9)
-	ADDQ       R10, R9
-	PREFETCHT0 (R9)
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -5442,21 +5466,29 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z8
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z8
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z2
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z3
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z8
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z4
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z5
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z8
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z6
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z7
 	ADDQ             SI, DX
@@ -5470,6 +5502,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z8
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	ADDQ             SI, DX
@@ -5484,21 +5518,29 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z8
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z8
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z2
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z3
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z8
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z4
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z5
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z8
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z6
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z7
 	ADDQ             SI, DX
@@ -5512,6 +5554,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z8
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	ADDQ             SI, DX
@@ -5564,22 +5608,24 @@ TEXT ·tile3x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R9
 	BZHIL R10, R9, R9
 	KMOVW R9, K1
+	MOVQ  96(AX), R9
+	MOVQ  104(AX), R10
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R9
-	TESTL $0x00000fff, R9
+	MOVL  64(AX), R11
+	TESTL $0x00000fff, R11
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R9
-	MOVQ       64(AX), R10
-	PREFETCHT0 (R9)
-	ADDQ       R10, R9
-	PREFETCHT0 (R9)
-	ADDQ       R10, R9
-	PREFETCHT0 (R9)
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -5595,12 +5641,16 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z6
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z6
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z3
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z4
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z5
@@ -5615,6 +5665,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z6
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -5630,12 +5682,16 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z6
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z6
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z3
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z4
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z5
@@ -5650,6 +5706,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z6
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -5707,24 +5765,26 @@ TEXT ·tile4x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R10
 	BZHIL R11, R10, R10
 	KMOVW R10, K1
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R10
-	TESTL $0x00000fff, R10
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R10
-	MOVQ       64(AX), R11
-	PREFETCHT0 (R10)
-	ADDQ       R11, R10
-	PREFETCHT0 (R10)
-	ADDQ       R11, R10
-	PREFETCHT0 (R10)
-	ADDQ       R11, R10
-	PREFETCHT0 (R10)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -5742,6 +5802,8 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z8
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -5749,6 +5811,8 @@ unrolled:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z8
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z4
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z5
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z6
@@ -5764,6 +5828,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z8
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -5780,6 +5846,8 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z8
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -5787,6 +5855,8 @@ unrolledTail:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z8
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z4
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z5
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z6
@@ -5802,6 +5872,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z8
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -5867,26 +5939,28 @@ TEXT ·tile5x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R10
 	BZHIL R11, R10, R10
 	KMOVW R10, K1
+	MOVQ  96(AX), R10
+	MOVQ  104(AX), R11
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R10
-	TESTL $0x00000fff, R10
+	MOVL  64(AX), R12
+	TESTL $0x00000fff, R12
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R10
-	MOVQ       64(AX), R11
-	PREFETCHT0 (R10)
-	ADDQ       R11, R10
-	PREFETCHT0 (R10)
-	ADDQ       R11, R10
-	PREFETCHT0 (R10)
-	ADDQ       R11, R10
-	PREFETCHT0 (R10)
-	ADDQ       R11, R10
-	PREFETCHT0 (R10)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -5901,6 +5975,8 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z5
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -5909,6 +5985,8 @@ unrolled:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z5
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -5925,6 +6003,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z5
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -5942,6 +6022,8 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z5
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -5950,6 +6032,8 @@ unrolledTail:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z5
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -5966,6 +6050,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z5
+	PREFETCHT0       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -6035,28 +6121,30 @@ TEXT ·tile6x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R11
 	BZHIL R12, R11, R11
 	KMOVW R11, K1
+	MOVQ  96(AX), R11
+	MOVQ  104(AX), R12
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
+	MOVL  64(AX), R13
+	TESTL $0x00000fff, R13
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R11
-	MOVQ       64(AX), R12
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -6072,6 +6160,8 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z6
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6081,6 +6171,8 @@ unrolled:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z6
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6098,6 +6190,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z6
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6116,6 +6210,8 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z6
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6125,6 +6221,8 @@ unrolledTail:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z6
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6142,6 +6240,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z6
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6218,30 +6318,32 @@ TEXT ·tile7x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R11
 	BZHIL R12, R11, R11
 	KMOVW R11, K1
+	MOVQ  96(AX), R11
+	MOVQ  104(AX), R12
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
+	MOVL  64(AX), R13
+	TESTL $0x00000fff, R13
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R11
-	MOVQ       64(AX), R12
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -6258,6 +6360,8 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z7
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6268,6 +6372,8 @@ unrolled:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z7
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6286,6 +6392,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z7
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6305,6 +6413,8 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z7
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6315,6 +6425,8 @@ unrolledTail:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z7
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6333,6 +6445,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z7
+	PREFETCHT0       (R11)
+	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6418,32 +6532,34 @@ TEXT ·tile8x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R12
 	BZHIL R13, R12, R12
 	KMOVW R12, K1
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -6461,6 +6577,8 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z8
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -6473,6 +6591,8 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z8
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -6493,6 +6613,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z8
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -6514,6 +6636,8 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z8
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -6526,6 +6650,8 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z8
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -6546,6 +6672,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z8
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -6639,34 +6767,36 @@ TEXT ·tile9x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R12
 	BZHIL R13, R12, R12
 	KMOVW R12, K1
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -6685,6 +6815,8 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z9
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -6698,6 +6830,8 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z9
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -6719,6 +6853,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z9
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -6741,6 +6877,8 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z9
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -6754,6 +6892,8 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z9
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -6775,6 +6915,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z9
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -6875,36 +7017,38 @@ TEXT ·tile10x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R12
 	BZHIL R13, R12, R12
 	KMOVW R12, K1
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -6924,6 +7068,8 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z10
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -6938,6 +7084,8 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z10
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -6960,6 +7108,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z10
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -6983,6 +7133,8 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z10
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -6997,6 +7149,8 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z10
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -7019,6 +7173,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z10
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -7126,38 +7282,40 @@ TEXT ·tile11x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R12
 	BZHIL R13, R12, R12
 	KMOVW R12, K1
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -7178,6 +7336,8 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z11
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -7193,6 +7353,8 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z11
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -7216,6 +7378,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z11
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -7240,6 +7404,8 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z11
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -7255,6 +7421,8 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z11
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -7278,6 +7446,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z11
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -7392,40 +7562,42 @@ TEXT ·tile12x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R12
 	BZHIL R13, R12, R12
 	KMOVW R12, K1
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -7447,6 +7619,8 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z12
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -7463,6 +7637,8 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z12
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -7487,6 +7663,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z12
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -7512,6 +7690,8 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z12
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -7528,6 +7708,8 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z12
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -7552,6 +7734,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z12
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -7673,42 +7857,44 @@ TEXT ·tile13x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R12
 	BZHIL R13, R12, R12
 	KMOVW R12, K1
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -7731,6 +7917,8 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z13
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -7748,6 +7936,8 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z13
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -7773,6 +7963,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z13
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -7799,6 +7991,8 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z13
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -7816,6 +8010,8 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z13
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -7841,6 +8037,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z13
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -7969,44 +8167,46 @@ TEXT ·tile14x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL  $-1, R12
 	BZHIL R13, R12, R12
 	KMOVW R12, K1
+	MOVQ  96(AX), R12
+	MOVQ  104(AX), R13
 	CMPQ  CX, $0x10
 	JLT   start
 	CMPQ  CX, $0x20
 	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
+	MOVL  64(AX), R14
+	TESTL $0x00000fff, R14
 	JZ    start
 
 ask:
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -8030,6 +8230,8 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z14
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2
@@ -8048,6 +8250,8 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z14
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2
@@ -8074,6 +8278,8 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z14
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2
@@ -8101,6 +8307,8 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z14
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2
@@ -8119,6 +8327,8 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z14
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2
@@ -8145,6 +8355,8 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z14
+	PREFETCHT0       (R12)
+	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2

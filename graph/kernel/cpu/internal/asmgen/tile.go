@@ -51,7 +51,7 @@ type tileGen struct {
 	rsa, rsa3, rsa5  reg.GPVirtual
 	csa              reg.GPVirtual
 	bPtr, ldb, k     reg.GPVirtual
-	ahead, stepAhead reg.GPVirtual // what to prefetch, AVX2
+	ahead, stepAhead reg.GPVirtual // what to prefetch
 	bVec             []reg.VecVirtual
 	bcast            reg.VecVirtual
 	acc              [][][]reg.VecVirtual                // [set][row][vec]
@@ -78,9 +78,7 @@ func (g *tileGen) text(name string) {
 	if g.lanes == 16 && g.b == f32 {
 		g.masks()
 	}
-	if g.vecs > 1 {
-		g.ahead, g.stepAhead = g.loadField(tilePrefetch), g.loadField(tilePrefetchStep)
-	}
+	g.ahead, g.stepAhead = g.loadField(tilePrefetch), g.loadField(tilePrefetchStep)
 	g.prefetchC()
 	g.loop()
 	g.storeC()
@@ -227,7 +225,7 @@ func (g *tileGen) step(set int, loadB func(mem operand.Mem, v int)) {
 	for v := range g.vecs {
 		loadB(operand.Mem{Base: g.bPtr, Disp: v * g.lanes * g.b.bytes}, v)
 	}
-	g.prefetchB()
+	g.prefetchAhead()
 	for i := range g.rows {
 		if g.vecs == 1 && g.lanes == 16 { // Zen 4 takes more time for the broadcast than for the one multiply-add that uses it
 			g.VFMADD231PS_BCST(g.row(i), g.bVec[0], g.acc[set][i][0])
@@ -245,11 +243,8 @@ func (g *tileGen) step(set int, loadB func(mem operand.Mem, v int)) {
 	g.ADDQ(g.ldb, g.bPtr)
 }
 
-// prefetchB asks for a row of B further down; with AVX2, for what the caller says.
-func (g *tileGen) prefetchB() {
-	if g.vecs == 1 {
-		return
-	}
+// prefetchAhead asks for as much as a row of B has of what the caller says.
+func (g *tileGen) prefetchAhead() {
 	for line := 0; line < g.vecs*g.lanes*g.b.bytes; line += 64 {
 		g.PREFETCHT0(operand.Mem{Base: g.ahead, Disp: line})
 	}
