@@ -242,7 +242,7 @@ func (g *product) inPlaceItems(s *scratch, lo, hi, sa, sb, sc int) {
 		a, b, c := g.a.Data[item*sa:], g.b.Data[item*sb:], g.c.Data[item*sc:]
 		var ahead nextItem
 		if long {
-			ahead = g.nextItem(a, b, sa, sb)
+			ahead = g.nextItem(a, b, c, sa, sb, sc)
 		}
 		for j := 0; j < g.n; j += ks.nr {
 			t.cols, t.b = min(ks.nr, g.n-j), unsafe.Pointer(&b[j])
@@ -264,14 +264,14 @@ func (g *product) inPlaceItems(s *scratch, lo, hi, sa, sb, sc int) {
 // longItem is how many multiply-adds of a small product leave time to ask for the operands of the next one.
 const longItem = 1 << 14
 
-// nextItem is what the tiles of a small product ask for in turn: b and a of the product after it.
+// nextItem is what the tiles of a small product ask for in turn: b, a and c of the product after it.
 type nextItem struct {
-	at, end [2]uintptr
+	at, end [3]uintptr
 	step    uintptr // bytes that a tile asks for with each row of b
 }
 
-// nextItem returns the operands after a and b, those of them that are others than these and lie in one piece.
-func (g *product) nextItem(a, b []float32, sa, sb int) nextItem {
+// nextItem returns the operands after a, b and c, those of them that are others than these and lie in one piece.
+func (g *product) nextItem(a, b, c []float32, sa, sb, sc int) nextItem {
 	n := nextItem{step: uintptr(4 * g.ks.nr)}
 	if sb == g.k*g.n && len(b) > sb {
 		n.at[0] = uintptr(unsafe.Pointer(&b[sb]))
@@ -280,6 +280,10 @@ func (g *product) nextItem(a, b []float32, sa, sb int) nextItem {
 	if sa == g.m*g.k && len(a) > sa {
 		n.at[1] = uintptr(unsafe.Pointer(&a[sa]))
 		n.end[1] = n.at[1] + uintptr(4*sa)
+	}
+	if sc == g.m*g.n && len(c) > sc {
+		n.at[2] = uintptr(unsafe.Pointer(&c[sc]))
+		n.end[2] = n.at[2] + uintptr(4*sc)
 	}
 	return n
 }
