@@ -237,12 +237,15 @@ func (g *product) inPlaceItems(s *scratch, lo, hi, sa, sb, sc int) {
 	ks, t := g.ks, &s.tile
 	t.k, t.alpha, t.beta = g.k, g.alpha, g.beta
 	t.rsa, t.csa, t.ldb, t.ldc, t.ldd = 4*g.a.RS, 4*g.a.CS, 4*g.b.RS, 4*g.c.RS, 4*g.c.RS
+	var ahead nextItem
 	long := g.m*g.n*g.k >= longItem
+	if long {
+		ahead = g.nextItem(sa, sb, sc)
+	}
 	for item := lo; item < hi; item++ {
 		a, b, c := g.a.Data[item*sa:], g.b.Data[item*sb:], g.c.Data[item*sc:]
-		var ahead nextItem
 		if long {
-			ahead = g.nextItem(a, b, c, sa, sb, sc)
+			ahead.follow(a, b, c)
 		}
 		for j := 0; j < g.n; j += ks.nr {
 			t.cols, t.b = min(ks.nr, g.n-j), unsafe.Pointer(&b[j])
@@ -266,26 +269,34 @@ const longItem = 1 << 14
 
 // nextItem is what the tiles of a small product ask for in turn: b, a and c of the product after it.
 type nextItem struct {
+	size    [3]int // elements of each operand, 0 for those that are the same for all products or lie in pieces
 	at, end [3]uintptr
 	step    uintptr // bytes that a tile asks for with each row of b
 }
 
-// nextItem returns the operands after a, b and c, those of them that are others than these and lie in one piece.
-func (g *product) nextItem(a, b, c []float32, sa, sb, sc int) nextItem {
-	n := nextItem{step: uintptr(4 * g.ks.nr)}
-	if sb == g.k*g.n && len(b) > sb {
-		n.at[0] = uintptr(unsafe.Pointer(&b[sb]))
-		n.end[0] = n.at[0] + uintptr(4*sb)
+// nextItem prepares to ask for operands with the given strides. The requests are spread over all tiles, because loads that miss the L1
+// cache wait behind too many of them.
+func (g *product) nextItem(sa, sb, sc int) (n nextItem) {
+	total := 0
+	for i, o := range [...]struct{ size, stride int }{{g.k * g.n, sb}, {g.m * g.k, sa}, {g.m * g.n, sc}} {
+		if o.stride == o.size {
+			n.size[i] = o.size
+			total += o.size
+		}
 	}
-	if sa == g.m*g.k && len(a) > sa {
-		n.at[1] = uintptr(unsafe.Pointer(&a[sa]))
-		n.end[1] = n.at[1] + uintptr(4*sa)
-	}
-	if sc == g.m*g.n && len(c) > sc {
-		n.at[2] = uintptr(unsafe.Pointer(&c[sc]))
-		n.end[2] = n.at[2] + uintptr(4*sc)
-	}
+	steps := ((g.m + g.mr - 1) / g.mr) * ((g.n + g.ks.nr - 1) / g.ks.nr) * g.k
+	n.step = uintptr(min(4*g.ks.nr, roundUp(4*total/steps+1, 16)))
 	return n
+}
+
+// follow goes on to the product after that of a, b and c.
+func (n *nextItem) follow(a, b, c []float32) {
+	for i, data := range [...][]float32{b, a, c} {
+		if size := n.size[i]; size > 0 && len(data) > size {
+			n.at[i] = uintptr(unsafe.Pointer(&data[size]))
+			n.end[i] = n.at[i] + uintptr(4*size)
+		}
+	}
 }
 
 // ask lets a tile ask for the next piece, if there is one.
