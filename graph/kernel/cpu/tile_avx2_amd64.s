@@ -39,22 +39,28 @@ GLOBL tileMasks<>(SB), RODATA|NOPTR, $128
 // func tile1x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile1x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), BX
-	MOVQ  16(AX), SI
-	MOVQ  56(AX), DI
-	MOVQ  96(AX), R8
-	MOVQ  104(AX), R9
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R10
-	TESTL $0x00000fff, R10
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
+	MOVQ       16(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
+	JNZ        ask
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x01, R11, R11
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R10
@@ -284,22 +290,30 @@ done:
 // func tile2x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile2x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x02, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -563,22 +577,32 @@ done:
 // func tile3x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile3x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x03, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -856,23 +880,35 @@ done:
 // func tile4x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile4x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x04, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -1181,23 +1217,37 @@ done:
 // func tile5x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile5x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x05, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -1548,24 +1598,40 @@ done:
 // func tile6x16F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile6x16F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x06, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13
@@ -1959,22 +2025,28 @@ done:
 // func tile1x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile1x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), BX
-	MOVQ  16(AX), SI
-	MOVQ  56(AX), DI
-	MOVQ  96(AX), R8
-	MOVQ  104(AX), R9
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R10
-	TESTL $0x00000fff, R10
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
+	MOVQ       16(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
+	JNZ        ask
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x01, R11, R11
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R10
@@ -2161,22 +2233,30 @@ done:
 // func tile2x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile2x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x02, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -2405,22 +2485,32 @@ done:
 // func tile3x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile3x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x03, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -2691,23 +2781,35 @@ done:
 // func tile4x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile4x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x04, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -2987,23 +3089,37 @@ done:
 // func tile5x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile5x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x05, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -3279,24 +3395,40 @@ done:
 // func tile6x8F32AVX2(t *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile6x8F32AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x06, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13
@@ -3603,22 +3735,28 @@ done:
 // func tile1x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile1x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), BX
-	MOVQ  16(AX), SI
-	MOVQ  56(AX), DI
-	MOVQ  96(AX), R8
-	MOVQ  104(AX), R9
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R10
-	TESTL $0x00000fff, R10
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
+	MOVQ       16(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
+	JNZ        ask
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x01, R11, R11
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R10
@@ -3789,22 +3927,30 @@ done:
 // func tile2x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile2x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x02, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -4004,22 +4150,32 @@ done:
 // func tile3x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile3x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x03, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -4234,23 +4390,35 @@ done:
 // func tile4x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile4x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x04, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -4487,23 +4655,37 @@ done:
 // func tile5x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile5x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x05, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -4773,24 +4955,40 @@ done:
 // func tile6x16BF16AVX2(t *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·tile6x16BF16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x06, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13
@@ -5094,22 +5292,28 @@ done:
 // func tile1x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile1x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), BX
-	MOVQ  16(AX), SI
-	MOVQ  56(AX), DI
-	MOVQ  96(AX), R8
-	MOVQ  104(AX), R9
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R10
-	TESTL $0x00000fff, R10
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
+	MOVQ       16(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
+	JNZ        ask
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x01, R11, R11
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R10
@@ -5270,22 +5474,30 @@ done:
 // func tile2x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile2x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x02, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -5477,22 +5689,32 @@ done:
 // func tile3x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile3x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x03, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -5701,23 +5923,35 @@ done:
 // func tile4x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile4x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x04, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -5948,23 +6182,37 @@ done:
 // func tile5x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile5x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x05, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -6228,24 +6476,40 @@ done:
 // func tile6x16F16AVX2(t *byte)
 // Requires: AVX, F16C, FMA3, MMX+
 TEXT ·tile6x16F16AVX2(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x06, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13

@@ -5,28 +5,35 @@
 // func tile1x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile1x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), BX
-	MOVQ  16(AX), SI
-	MOVQ  56(AX), DI
-	MOVL  80(AX), R9
-	MOVL  $-1, R8
-	BZHIL R9, R8, R8
-	KMOVW R8, K1
-	SHRL  $0x10, R8
-	KMOVW R8, K2
-	MOVQ  96(AX), R8
-	MOVQ  104(AX), R9
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R10
-	TESTL $0x00000fff, R10
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
+	MOVQ       16(AX), SI
+	MOVQ       56(AX), DI
+	MOVL       80(AX), R9
+	MOVL       $-1, R8
+	BZHIL      R9, R8, R8
+	KMOVW      R8, K1
+	SHRL       $0x10, R8
+	KMOVW      R8, K2
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
+	JNZ        ask
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x01, R11, R11
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R10
@@ -209,28 +216,38 @@ write:
 // func tile2x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile2x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVL  80(AX), R10
-	MOVL  $-1, R9
-	BZHIL R10, R9, R9
-	KMOVW R9, K1
-	SHRL  $0x10, R9
-	KMOVW R9, K2
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVL       80(AX), R10
+	MOVL       $-1, R9
+	BZHIL      R10, R9, R9
+	KMOVW      R9, K1
+	SHRL       $0x10, R9
+	KMOVW      R9, K2
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x02, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -402,28 +419,41 @@ write:
 // func tile3x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile3x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVL  80(AX), R10
-	MOVL  $-1, R9
-	BZHIL R10, R9, R9
-	KMOVW R9, K1
-	SHRL  $0x10, R9
-	KMOVW R9, K2
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVL       80(AX), R10
+	MOVL       $-1, R9
+	BZHIL      R10, R9, R9
+	KMOVW      R9, K1
+	SHRL       $0x10, R9
+	KMOVW      R9, K2
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x03, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -620,29 +650,45 @@ write:
 // func tile4x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile4x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVL  80(AX), R11
-	MOVL  $-1, R10
-	BZHIL R11, R10, R10
-	KMOVW R10, K1
-	SHRL  $0x10, R10
-	KMOVW R10, K2
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVL       80(AX), R11
+	MOVL       $-1, R10
+	BZHIL      R11, R10, R10
+	KMOVW      R10, K1
+	SHRL       $0x10, R10
+	KMOVW      R10, K2
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x04, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -872,29 +918,48 @@ write:
 // func tile5x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile5x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVL  80(AX), R11
-	MOVL  $-1, R10
-	BZHIL R11, R10, R10
-	KMOVW R10, K1
-	SHRL  $0x10, R10
-	KMOVW R10, K2
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVL       80(AX), R11
+	MOVL       $-1, R10
+	BZHIL      R11, R10, R10
+	KMOVW      R10, K1
+	SHRL       $0x10, R10
+	KMOVW      R10, K2
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x05, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -1157,30 +1222,52 @@ write:
 // func tile6x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile6x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVL  80(AX), R12
-	MOVL  $-1, R11
-	BZHIL R12, R11, R11
-	KMOVW R11, K1
-	SHRL  $0x10, R11
-	KMOVW R11, K2
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVL       80(AX), R12
+	MOVL       $-1, R11
+	BZHIL      R12, R11, R11
+	KMOVW      R11, K1
+	SHRL       $0x10, R11
+	KMOVW      R11, K2
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x06, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13
@@ -1476,30 +1563,55 @@ write:
 // func tile7x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile7x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVL  80(AX), R12
-	MOVL  $-1, R11
-	BZHIL R12, R11, R11
-	KMOVW R11, K1
-	SHRL  $0x10, R11
-	KMOVW R11, K2
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVL       80(AX), R12
+	MOVL       $-1, R11
+	BZHIL      R12, R11, R11
+	KMOVW      R11, K1
+	SHRL       $0x10, R11
+	KMOVW      R11, K2
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x07, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13
@@ -1827,33 +1939,61 @@ write:
 
 // func tile8x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile8x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	SHRL  $0x10, R12
-	KMOVW R12, K2
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile8x32F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	SHRL       $0x10, R12
+	KMOVW      R12, K2
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x08, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -2220,33 +2360,64 @@ write:
 
 // func tile9x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile9x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	SHRL  $0x10, R12
-	KMOVW R12, K2
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile9x32F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	SHRL       $0x10, R12
+	KMOVW      R12, K2
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x09, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -2646,33 +2817,67 @@ write:
 
 // func tile10x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile10x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	SHRL  $0x10, R12
-	KMOVW R12, K2
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile10x32F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	SHRL       $0x10, R12
+	KMOVW      R12, K2
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0a, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -3105,33 +3310,70 @@ write:
 
 // func tile11x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile11x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	SHRL  $0x10, R12
-	KMOVW R12, K2
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile11x32F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	SHRL       $0x10, R12
+	KMOVW      R12, K2
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0b, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -3597,33 +3839,73 @@ write:
 
 // func tile12x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile12x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	SHRL  $0x10, R12
-	KMOVW R12, K2
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile12x32F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	SHRL       $0x10, R12
+	KMOVW      R12, K2
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0c, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -4122,33 +4404,76 @@ write:
 
 // func tile13x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile13x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	SHRL  $0x10, R12
-	KMOVW R12, K2
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile13x32F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	SHRL       $0x10, R12
+	KMOVW      R12, K2
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0d, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -4680,33 +5005,79 @@ write:
 
 // func tile14x32F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile14x32F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	SHRL  $0x10, R12
-	KMOVW R12, K2
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile14x32F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	SHRL       $0x10, R12
+	KMOVW      R12, K2
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0e, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -5272,26 +5643,32 @@ write:
 // func tile1x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile1x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), BX
-	MOVQ  16(AX), SI
-	MOVQ  56(AX), DI
-	MOVL  80(AX), R9
-	MOVL  $-1, R8
-	BZHIL R9, R8, R8
-	KMOVW R8, K1
-	MOVQ  96(AX), R8
-	MOVQ  104(AX), R9
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R10
-	TESTL $0x00000fff, R10
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
+	MOVQ       16(AX), SI
+	MOVQ       56(AX), DI
+	MOVL       80(AX), R9
+	MOVL       $-1, R8
+	BZHIL      R9, R8, R8
+	KMOVW      R8, K1
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
+	JNZ        ask
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x01, R11, R11
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R10
@@ -5422,26 +5799,34 @@ write:
 // func tile2x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile2x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVL  80(AX), R10
-	MOVL  $-1, R9
-	BZHIL R10, R9, R9
-	KMOVW R9, K1
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVL       80(AX), R10
+	MOVL       $-1, R9
+	BZHIL      R10, R9, R9
+	KMOVW      R9, K1
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x02, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -5597,26 +5982,36 @@ write:
 // func tile3x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile3x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVL  80(AX), R10
-	MOVL  $-1, R9
-	BZHIL R10, R9, R9
-	KMOVW R9, K1
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVL       80(AX), R10
+	MOVL       $-1, R9
+	BZHIL      R10, R9, R9
+	KMOVW      R9, K1
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x03, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -5753,27 +6148,39 @@ write:
 // func tile4x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile4x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVL  80(AX), R11
-	MOVL  $-1, R10
-	BZHIL R11, R10, R10
-	KMOVW R10, K1
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVL       80(AX), R11
+	MOVL       $-1, R10
+	BZHIL      R11, R10, R10
+	KMOVW      R10, K1
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x04, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -5927,27 +6334,41 @@ write:
 // func tile5x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile5x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVL  80(AX), R11
-	MOVL  $-1, R10
-	BZHIL R11, R10, R10
-	KMOVW R10, K1
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVL       80(AX), R11
+	MOVL       $-1, R10
+	BZHIL      R11, R10, R10
+	KMOVW      R10, K1
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x05, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -6108,28 +6529,44 @@ write:
 // func tile6x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile6x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVL  80(AX), R12
-	MOVL  $-1, R11
-	BZHIL R12, R11, R11
-	KMOVW R11, K1
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVL       80(AX), R12
+	MOVL       $-1, R11
+	BZHIL      R12, R11, R11
+	KMOVW      R11, K1
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x06, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13
@@ -6305,28 +6742,46 @@ write:
 // func tile7x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile7x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVL  80(AX), R12
-	MOVL  $-1, R11
-	BZHIL R12, R11, R11
-	KMOVW R11, K1
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVL       80(AX), R12
+	MOVL       $-1, R11
+	BZHIL      R12, R11, R11
+	KMOVW      R11, K1
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x07, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13
@@ -6516,31 +6971,51 @@ write:
 
 // func tile8x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile8x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile8x16F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x08, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -6751,31 +7226,53 @@ write:
 
 // func tile9x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile9x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile9x16F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x09, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -7001,31 +7498,55 @@ write:
 
 // func tile10x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile10x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile10x16F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0a, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -7266,31 +7787,57 @@ write:
 
 // func tile11x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile11x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile11x16F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0b, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -7546,31 +8093,59 @@ write:
 
 // func tile12x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile12x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile12x16F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0c, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -7841,31 +8416,61 @@ write:
 
 // func tile13x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile13x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile13x16F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0d, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -8151,31 +8756,63 @@ write:
 
 // func tile14x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile14x16F32AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVL  80(AX), R13
-	MOVL  $-1, R12
-	BZHIL R13, R12, R12
-	KMOVW R12, K1
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile14x16F32AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVL       80(AX), R13
+	MOVL       $-1, R12
+	BZHIL      R13, R12, R12
+	KMOVW      R12, K1
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0e, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -8477,22 +9114,29 @@ write:
 // func tile1x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile1x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), BX
-	MOVQ  16(AX), SI
-	MOVQ  56(AX), DI
-	MOVQ  96(AX), R8
-	MOVQ  104(AX), R9
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R10
-	TESTL $0x00000fff, R10
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
+	MOVQ       16(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
+	JNZ        ask
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x01, R11, R11
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R10
@@ -8614,22 +9258,32 @@ write:
 // func tile2x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile2x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x02, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -8751,22 +9405,35 @@ write:
 // func tile3x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile3x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x03, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -8904,23 +9571,39 @@ write:
 // func tile4x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile4x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x04, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -9082,23 +9765,42 @@ write:
 // func tile5x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile5x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x05, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -9284,24 +9986,46 @@ write:
 // func tile6x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile6x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x06, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13
@@ -9511,24 +10235,49 @@ write:
 // func tile7x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile7x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x07, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13
@@ -9761,27 +10510,55 @@ write:
 
 // func tile8x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile8x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile8x32BF16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x08, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -10041,27 +10818,58 @@ write:
 
 // func tile9x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile9x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile9x32BF16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x09, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -10345,27 +11153,61 @@ write:
 
 // func tile10x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile10x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile10x32BF16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0a, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -10673,27 +11515,64 @@ write:
 
 // func tile11x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile11x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile11x32BF16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0b, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -11025,27 +11904,67 @@ write:
 
 // func tile12x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile12x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile12x32BF16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0c, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -11401,27 +12320,70 @@ write:
 
 // func tile13x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile13x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile13x32BF16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0d, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -11801,27 +12763,73 @@ write:
 
 // func tile14x32BF16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile14x32BF16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile14x32BF16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0e, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -12226,22 +13234,29 @@ write:
 // func tile1x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile1x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), BX
-	MOVQ  16(AX), SI
-	MOVQ  56(AX), DI
-	MOVQ  96(AX), R8
-	MOVQ  104(AX), R9
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R10
-	TESTL $0x00000fff, R10
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), BX
+	MOVQ       16(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       96(AX), R8
+	MOVQ       104(AX), R9
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
+	JNZ        ask
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x01, R11, R11
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R10
@@ -12356,22 +13371,32 @@ write:
 // func tile2x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile2x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x02, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -12488,22 +13513,35 @@ write:
 // func tile3x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile3x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	MOVQ  96(AX), R9
-	MOVQ  104(AX), R10
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R11
-	TESTL $0x00000fff, R11
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       96(AX), R9
+	MOVQ       104(AX), R10
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
+	JNZ        ask
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x03, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R11
@@ -12636,23 +13674,39 @@ write:
 // func tile4x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile4x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x04, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -12809,23 +13863,42 @@ write:
 // func tile5x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile5x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	MOVQ  96(AX), R10
-	MOVQ  104(AX), R11
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R12
-	TESTL $0x00000fff, R12
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	MOVQ       96(AX), R10
+	MOVQ       104(AX), R11
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
+	JNZ        ask
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x05, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R12
@@ -13006,24 +14079,46 @@ write:
 // func tile6x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile6x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x06, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13
@@ -13228,24 +14323,49 @@ write:
 // func tile7x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·tile7x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	MOVQ  96(AX), R11
-	MOVQ  104(AX), R12
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R13
-	TESTL $0x00000fff, R13
-	JZ    start
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	MOVQ       96(AX), R11
+	MOVQ       104(AX), R12
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R13
+	TESTL      $0x00000fff, R13
+	JNZ        ask
+	MOVQ       24(AX), R13
+	MOVQ       64(AX), R14
+	IMUL3Q     $0x07, R14, R15
+	ADDQ       R15, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	ADDQ       R14, R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R13
@@ -13473,27 +14593,55 @@ write:
 
 // func tile8x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile8x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile8x32F16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x08, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -13748,27 +14896,58 @@ write:
 
 // func tile9x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile9x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile9x32F16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x09, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -14047,27 +15226,61 @@ write:
 
 // func tile10x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile10x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile10x32F16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0a, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -14370,27 +15583,64 @@ write:
 
 // func tile11x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile11x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile11x32F16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0b, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -14717,27 +15967,67 @@ write:
 
 // func tile12x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile12x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile12x32F16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0c, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -15088,27 +16378,70 @@ write:
 
 // func tile13x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile13x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile13x32F16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0d, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14
@@ -15483,27 +16816,73 @@ write:
 
 // func tile14x32F16AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile14x32F16AVX512(SB), NOSPLIT, $0-8
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), CX
-	MOVQ  8(AX), DX
-	MOVQ  40(AX), BX
-	MOVQ  48(AX), SI
-	MOVQ  16(AX), DI
-	MOVQ  56(AX), R8
-	LEAQ  (BX)(BX*2), R9
-	LEAQ  (BX)(BX*4), R10
-	LEAQ  (DX)(R10*1), R11
-	LEAQ  (R11)(BX*2), R11
-	MOVQ  96(AX), R12
-	MOVQ  104(AX), R13
-	CMPQ  CX, $0x10
-	JLT   start
-	CMPQ  CX, $0x20
-	JGE   ask
-	MOVL  64(AX), R14
-	TESTL $0x00000fff, R14
-	JZ    start
+TEXT ·tile14x32F16AVX512(SB), NOSPLIT, $8-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       40(AX), BX
+	MOVQ       48(AX), SI
+	MOVQ       16(AX), DI
+	MOVQ       56(AX), R8
+	LEAQ       (BX)(BX*2), R9
+	LEAQ       (BX)(BX*4), R10
+	LEAQ       (DX)(R10*1), R11
+	LEAQ       (R11)(BX*2), R11
+	MOVQ       96(AX), R12
+	MOVQ       104(AX), R13
+	CMPQ       CX, $0x10
+	JLT        start
+	CMPQ       CX, $0x20
+	JGE        ask
+	MOVL       64(AX), R14
+	TESTL      $0x00000fff, R14
+	JNZ        ask
+	MOVQ       24(AX), R14
+	MOVQ       64(AX), R15
+	IMUL3Q     $0x0e, R15, BP
+	ADDQ       BP, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	ADDQ       R15, R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	JMP        start
 
 ask:
 	MOVQ       24(AX), R14

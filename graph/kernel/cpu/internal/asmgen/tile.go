@@ -125,7 +125,7 @@ func (g *tileGen) row(i int) operand.Mem {
 }
 
 // prefetchC asks for the tile of C when the loop is long enough for it to arrive. In a short one it must arrive in the L1 cache, where
-// rows that lie a multiple of 4 KiB apart would push each other out.
+// rows that lie a multiple of 4 KiB apart would push each other out; then it asks for the tile below, for the L2 cache.
 func (g *tileGen) prefetchC() {
 	g.CMPQ(g.k, operand.U8(16))
 	g.JLT(operand.LabelRef("start"))
@@ -134,14 +134,22 @@ func (g *tileGen) prefetchC() {
 	ldc := g.GP32()
 	g.MOVL(g.field(tileLDC), ldc)
 	g.TESTL(operand.U32(4095), ldc)
-	g.JZ(operand.LabelRef("start"))
+	g.JNZ(operand.LabelRef("ask"))
+	at, step, height := g.loadField(tileC), g.loadField(tileLDC), g.GP64()
+	g.IMUL3Q(operand.U8(g.rows), step, height)
+	g.ADDQ(height, at)
+	g.rowsFrom(at, step, func(_ int, c operand.Mem) { g.eachLine(c, g.PREFETCHT1) })
+	g.JMP(operand.LabelRef("start"))
 	g.Label("ask")
-	g.eachRow(tileC, tileLDC, func(_ int, c operand.Mem) {
-		for v := 0; v < g.vecs*g.lanes*4; v += 64 {
-			g.PREFETCHT0(c.Offset(v))
-		}
-	})
+	g.eachRow(tileC, tileLDC, func(_ int, c operand.Mem) { g.eachLine(c, g.PREFETCHT0) })
 	g.Label("start")
+}
+
+// eachLine emits ask for each cache line of a row of the tile.
+func (g *tileGen) eachLine(row operand.Mem, ask func(operand.Op)) {
+	for v := 0; v < g.vecs*g.lanes*4; v += 64 {
+		ask(row.Offset(v))
+	}
 }
 
 // sets is how many independent sums each element of C has, enough of them to hide the latency of an FMA.
@@ -287,7 +295,11 @@ func (g *tileGen) addD(label string, add func(i int, d operand.Mem)) {
 
 // eachRow calls f with the address of each row of the tile of a matrix, whose address and stride are in the given fields.
 func (g *tileGen) eachRow(matrix, stride int, f func(i int, row operand.Mem)) {
-	at, step := g.loadField(matrix), g.loadField(stride)
+	g.rowsFrom(g.loadField(matrix), g.loadField(stride), f)
+}
+
+// rowsFrom calls f with the address of each of the rows of a tile that begin at the given address, which it moves.
+func (g *tileGen) rowsFrom(at, step reg.GPVirtual, f func(i int, row operand.Mem)) {
 	for i := range g.rows {
 		f(i, operand.Mem{Base: at})
 		if i+1 < g.rows {
