@@ -71,7 +71,7 @@ func (p *parallelProduct) run(lo, hi int) {
 	idleScratch.put(s)
 }
 
-// packSlab packs columns of b for all pieces.
+// packSlab packs columns of b for all pieces. Those above each other follow each other, so that a thread packs what it is about to use.
 type packSlab struct {
 	p           *parallelProduct
 	rows, panel int // extents of a piece: rows and panels

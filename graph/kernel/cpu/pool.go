@@ -26,7 +26,7 @@ func parallel(n, grain int, r runner) {
 	grain = max(grain, 1)
 	chunks := (n-1)/grain + 1
 	helpers := 0
-	if chunks > 1 && chunks <= math.MaxInt32 {
+	if chunks > 1 && chunks <= math.MaxInt32 { // a share has no room for more
 		helpers = min(runtime.GOMAXPROCS(0)-1, chunks-1)
 	}
 	if helpers == 0 {

@@ -191,13 +191,13 @@ func (g *product) down(s *scratch, f family, i0, i1, j, p0 int) {
 	t := &s.tile
 	size := g.ks.panelA(t.k)
 	count := (i1 - i0 + g.mr - 1) / g.mr
-	ahead, step := t.prefetch, t.prefetchStep
-	if g.modeB != directB {
-		t.prefetchStep = (step + uintptr(count) - 1) / uintptr(count)
-	}
-	ofA := g.aheadInA(s, j)
-	if ofA != 0 {
-		t.prefetchStep = uintptr(4 * g.mr)
+	ahead := uintptr(0) // from what a tile asks for to what the next one does
+	if a := g.aheadInA(s, j); a != 0 {
+		t.prefetch, t.prefetchStep = a+uintptr(4*i0*t.k), uintptr(4*g.mr)
+		ahead = uintptr(t.k) * t.prefetchStep
+	} else if g.modeB != directB {
+		t.prefetchStep = (t.prefetchStep + uintptr(count) - 1) / uintptr(count)
+		ahead = uintptr(t.k) * t.prefetchStep
 	}
 	for i := i0; i < i1; i += g.mr {
 		if s.directA {
@@ -205,13 +205,8 @@ func (g *product) down(s *scratch, f family, i0, i1, j, p0 int) {
 		} else {
 			t.a = unsafe.Pointer(&s.a[(i-i0)/g.mr*size])
 		}
-		if t.prefetch = ahead; ofA != 0 {
-			t.prefetch = ofA + uintptr(4*i*t.k)
-		}
 		g.tile(s, f, i, j, p0, min(g.mr, i1-i))
-		if g.modeB != directB {
-			ahead += uintptr(t.k) * t.prefetchStep
-		}
+		t.prefetch += ahead
 	}
 }
 
@@ -219,7 +214,7 @@ func (g *product) down(s *scratch, f family, i0, i1, j, p0 int) {
 // of a below those of the tile, where the panel is the first to read them, or the same rows of the next product's a, after the last panel.
 func (g *product) aheadInA(s *scratch, j int) uintptr {
 	switch k := s.tile.k; {
-	case g.next != 0 && j+g.ks.nr >= g.slab.j1:
+	case g.next != 0 && j+g.ks.nr >= g.n:
 		return g.next
 	case s.directA && j == g.slab.j0 && g.a.CS == 1 && g.a.RS == k:
 		return uintptr(unsafe.Pointer(&g.a.Data[0])) + uintptr(4*g.mr*k)
