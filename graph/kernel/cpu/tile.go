@@ -15,7 +15,7 @@ type tile struct {
 	ldd         int // stride between rows of d, 0 if they are all the same
 	cols        int // columns of b, c and d that exist
 	alpha, beta float32
-	// address of the first line to prefetch, and by how much it moves on with each row of b; not for NEON
+	// address of the first line to prefetch, and by how much it moves on with each row of b; not in narrow tiles, not for NEON
 	prefetch, prefetchStep uintptr
 }
 

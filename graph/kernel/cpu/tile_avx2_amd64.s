@@ -2032,26 +2032,24 @@ TEXT ·tile1x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), BX
 	MOVQ       16(AX), SI
 	MOVQ       56(AX), DI
-	MOVQ       96(AX), R8
-	MOVQ       104(AX), R9
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R10
-	TESTL      $0x00000fff, R10
+	MOVL       64(AX), R8
+	TESTL      $0x00000fff, R8
 	JNZ        ask
-	MOVQ       24(AX), R10
-	MOVQ       64(AX), R11
-	IMUL3Q     $0x01, R11, R11
-	ADDQ       R11, R10
-	PREFETCHT1 (R10)
+	MOVQ       24(AX), R8
+	MOVQ       64(AX), R9
+	IMUL3Q     $0x01, R9, R9
+	ADDQ       R9, R8
+	PREFETCHT1 (R8)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R10
-	MOVQ       64(AX), R11
-	PREFETCHT0 (R10)
+	MOVQ       24(AX), R8
+	MOVQ       64(AX), R9
+	PREFETCHT0 (R8)
 
 start:
 	VXORPS Y0, Y0, Y0
@@ -2065,29 +2063,21 @@ start:
 
 unrolled:
 	VMOVUPS      (SI), Y4
-	PREFETCHT0   (R8)
-	ADDQ         R9, R8
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y5, Y4, Y0
 	ADDQ         BX, DX
 	ADDQ         DI, SI
 	VMOVUPS      (SI), Y4
-	PREFETCHT0   (R8)
-	ADDQ         R9, R8
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y5, Y4, Y1
 	ADDQ         BX, DX
 	ADDQ         DI, SI
 	VMOVUPS      (SI), Y4
-	PREFETCHT0   (R8)
-	ADDQ         R9, R8
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y5, Y4, Y2
 	ADDQ         BX, DX
 	ADDQ         DI, SI
 	VMOVUPS      (SI), Y4
-	PREFETCHT0   (R8)
-	ADDQ         R9, R8
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y5, Y4, Y3
 	ADDQ         BX, DX
@@ -2101,8 +2091,6 @@ rest:
 
 single:
 	VMOVUPS      (SI), Y4
-	PREFETCHT0   (R8)
-	ADDQ         R9, R8
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y5, Y4, Y0
 	ADDQ         BX, DX
@@ -2112,39 +2100,31 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    80(AX), R10
-	LEAQ    tileMasks<>+0(SB), R11
-	MOVQ    $0x00000010, R12
-	SUBQ    R10, R12
-	VMOVUPS (R11)(R12*4), Y6
+	MOVQ    80(AX), R8
+	LEAQ    tileMasks<>+0(SB), R9
+	MOVQ    $0x00000010, R10
+	SUBQ    R8, R10
+	VMOVUPS (R9)(R10*4), Y6
 	SUBQ    $0x04, CX
 	JLT     restTail
 
 unrolledTail:
 	VMASKMOVPS   (SI), Y6, Y4
-	PREFETCHT0   (R8)
-	ADDQ         R9, R8
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y5, Y4, Y0
 	ADDQ         BX, DX
 	ADDQ         DI, SI
 	VMASKMOVPS   (SI), Y6, Y4
-	PREFETCHT0   (R8)
-	ADDQ         R9, R8
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y5, Y4, Y1
 	ADDQ         BX, DX
 	ADDQ         DI, SI
 	VMASKMOVPS   (SI), Y6, Y4
-	PREFETCHT0   (R8)
-	ADDQ         R9, R8
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y5, Y4, Y2
 	ADDQ         BX, DX
 	ADDQ         DI, SI
 	VMASKMOVPS   (SI), Y6, Y4
-	PREFETCHT0   (R8)
-	ADDQ         R9, R8
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y5, Y4, Y3
 	ADDQ         BX, DX
@@ -2158,8 +2138,6 @@ restTail:
 
 singleTail:
 	VMASKMOVPS   (SI), Y6, Y4
-	PREFETCHT0   (R8)
-	ADDQ         R9, R8
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y5, Y4, Y0
 	ADDQ         BX, DX
@@ -2240,30 +2218,28 @@ TEXT ·tile2x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
 	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R11
-	TESTL      $0x00000fff, R11
+	MOVL       64(AX), R9
+	TESTL      $0x00000fff, R9
 	JNZ        ask
-	MOVQ       24(AX), R11
-	MOVQ       64(AX), R12
-	IMUL3Q     $0x02, R12, R13
-	ADDQ       R13, R11
-	PREFETCHT1 (R11)
-	ADDQ       R12, R11
-	PREFETCHT1 (R11)
+	MOVQ       24(AX), R9
+	MOVQ       64(AX), R10
+	IMUL3Q     $0x02, R10, R11
+	ADDQ       R11, R9
+	PREFETCHT1 (R9)
+	ADDQ       R10, R9
+	PREFETCHT1 (R9)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R11
-	MOVQ       64(AX), R12
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
+	MOVQ       24(AX), R9
+	MOVQ       64(AX), R10
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
 
 start:
 	VXORPS Y0, Y0, Y0
@@ -2281,8 +2257,6 @@ start:
 
 unrolled:
 	VMOVUPS      (DI), Y8
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VBROADCASTSS (DX)(BX*1), Y9
@@ -2290,8 +2264,6 @@ unrolled:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMOVUPS      (DI), Y8
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VBROADCASTSS (DX)(BX*1), Y9
@@ -2299,8 +2271,6 @@ unrolled:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMOVUPS      (DI), Y8
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y9
 	VFMADD231PS  Y9, Y8, Y4
 	VBROADCASTSS (DX)(BX*1), Y9
@@ -2308,8 +2278,6 @@ unrolled:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMOVUPS      (DI), Y8
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y9
 	VFMADD231PS  Y9, Y8, Y6
 	VBROADCASTSS (DX)(BX*1), Y9
@@ -2325,8 +2293,6 @@ rest:
 
 single:
 	VMOVUPS      (DI), Y8
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VBROADCASTSS (DX)(BX*1), Y9
@@ -2338,18 +2304,16 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    80(AX), R11
-	LEAQ    tileMasks<>+0(SB), R12
-	MOVQ    $0x00000010, R13
-	SUBQ    R11, R13
-	VMOVUPS (R12)(R13*4), Y10
+	MOVQ    80(AX), R9
+	LEAQ    tileMasks<>+0(SB), R10
+	MOVQ    $0x00000010, R11
+	SUBQ    R9, R11
+	VMOVUPS (R10)(R11*4), Y10
 	SUBQ    $0x04, CX
 	JLT     restTail
 
 unrolledTail:
 	VMASKMOVPS   (DI), Y10, Y8
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VBROADCASTSS (DX)(BX*1), Y9
@@ -2357,8 +2321,6 @@ unrolledTail:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMASKMOVPS   (DI), Y10, Y8
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y9
 	VFMADD231PS  Y9, Y8, Y2
 	VBROADCASTSS (DX)(BX*1), Y9
@@ -2366,8 +2328,6 @@ unrolledTail:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMASKMOVPS   (DI), Y10, Y8
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y9
 	VFMADD231PS  Y9, Y8, Y4
 	VBROADCASTSS (DX)(BX*1), Y9
@@ -2375,8 +2335,6 @@ unrolledTail:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMASKMOVPS   (DI), Y10, Y8
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y9
 	VFMADD231PS  Y9, Y8, Y6
 	VBROADCASTSS (DX)(BX*1), Y9
@@ -2392,8 +2350,6 @@ restTail:
 
 singleTail:
 	VMASKMOVPS   (DI), Y10, Y8
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y9
 	VFMADD231PS  Y9, Y8, Y0
 	VBROADCASTSS (DX)(BX*1), Y9
@@ -2492,34 +2448,32 @@ TEXT ·tile3x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       48(AX), SI
 	MOVQ       16(AX), DI
 	MOVQ       56(AX), R8
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R11
-	TESTL      $0x00000fff, R11
+	MOVL       64(AX), R9
+	TESTL      $0x00000fff, R9
 	JNZ        ask
-	MOVQ       24(AX), R11
-	MOVQ       64(AX), R12
-	IMUL3Q     $0x03, R12, R13
-	ADDQ       R13, R11
-	PREFETCHT1 (R11)
-	ADDQ       R12, R11
-	PREFETCHT1 (R11)
-	ADDQ       R12, R11
-	PREFETCHT1 (R11)
+	MOVQ       24(AX), R9
+	MOVQ       64(AX), R10
+	IMUL3Q     $0x03, R10, R11
+	ADDQ       R11, R9
+	PREFETCHT1 (R9)
+	ADDQ       R10, R9
+	PREFETCHT1 (R9)
+	ADDQ       R10, R9
+	PREFETCHT1 (R9)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R11
-	MOVQ       64(AX), R12
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
+	MOVQ       24(AX), R9
+	MOVQ       64(AX), R10
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
 
 start:
 	VXORPS Y0, Y0, Y0
@@ -2541,8 +2495,6 @@ start:
 
 unrolled:
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2552,8 +2504,6 @@ unrolled:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y3
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2563,8 +2513,6 @@ unrolled:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y6
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2574,8 +2522,6 @@ unrolled:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y9
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2593,8 +2539,6 @@ rest:
 
 single:
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2608,18 +2552,16 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    80(AX), R11
-	LEAQ    tileMasks<>+0(SB), R12
-	MOVQ    $0x00000010, R13
-	SUBQ    R11, R13
-	VMOVUPS (R12)(R13*4), Y14
+	MOVQ    80(AX), R9
+	LEAQ    tileMasks<>+0(SB), R10
+	MOVQ    $0x00000010, R11
+	SUBQ    R9, R11
+	VMOVUPS (R10)(R11*4), Y14
 	SUBQ    $0x04, CX
 	JLT     restTail
 
 unrolledTail:
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2629,8 +2571,6 @@ unrolledTail:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y3
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2640,8 +2580,6 @@ unrolledTail:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y6
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2651,8 +2589,6 @@ unrolledTail:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y9
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2670,8 +2606,6 @@ restTail:
 
 singleTail:
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R9)
-	ADDQ         R10, R9
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2789,38 +2723,36 @@ TEXT ·tile4x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       16(AX), DI
 	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R12
-	TESTL      $0x00000fff, R12
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
 	JNZ        ask
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	IMUL3Q     $0x04, R13, R14
-	ADDQ       R14, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x04, R11, R12
+	ADDQ       R12, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
 start:
 	VXORPS Y0, Y0, Y0
@@ -2842,8 +2774,6 @@ start:
 
 unrolled:
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2855,8 +2785,6 @@ unrolled:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y4
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2868,8 +2796,6 @@ unrolled:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y8
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2889,8 +2815,6 @@ rest:
 
 single:
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2906,18 +2830,16 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    80(AX), R12
-	LEAQ    tileMasks<>+0(SB), R13
-	MOVQ    $0x00000010, R14
-	SUBQ    R12, R14
-	VMOVUPS (R13)(R14*4), Y14
+	MOVQ    80(AX), R10
+	LEAQ    tileMasks<>+0(SB), R11
+	MOVQ    $0x00000010, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y14
 	SUBQ    $0x03, CX
 	JLT     restTail
 
 unrolledTail:
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2929,8 +2851,6 @@ unrolledTail:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y4
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2942,8 +2862,6 @@ unrolledTail:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y8
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -2963,8 +2881,6 @@ restTail:
 
 singleTail:
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -3097,42 +3013,40 @@ TEXT ·tile5x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       16(AX), DI
 	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R12
-	TESTL      $0x00000fff, R12
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
 	JNZ        ask
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	IMUL3Q     $0x05, R13, R14
-	ADDQ       R14, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x05, R11, R12
+	ADDQ       R12, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
 start:
 	VXORPS Y0, Y0, Y0
@@ -3152,8 +3066,6 @@ start:
 
 unrolled:
 	VMOVUPS      (DI), Y10
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y11
 	VFMADD231PS  Y11, Y10, Y0
 	VBROADCASTSS (DX)(BX*1), Y11
@@ -3167,8 +3079,6 @@ unrolled:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMOVUPS      (DI), Y10
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y11
 	VFMADD231PS  Y11, Y10, Y5
 	VBROADCASTSS (DX)(BX*1), Y11
@@ -3190,8 +3100,6 @@ rest:
 
 single:
 	VMOVUPS      (DI), Y10
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y11
 	VFMADD231PS  Y11, Y10, Y0
 	VBROADCASTSS (DX)(BX*1), Y11
@@ -3209,18 +3117,16 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    80(AX), R12
-	LEAQ    tileMasks<>+0(SB), R13
-	MOVQ    $0x00000010, R14
-	SUBQ    R12, R14
-	VMOVUPS (R13)(R14*4), Y12
+	MOVQ    80(AX), R10
+	LEAQ    tileMasks<>+0(SB), R11
+	MOVQ    $0x00000010, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y12
 	SUBQ    $0x02, CX
 	JLT     restTail
 
 unrolledTail:
 	VMASKMOVPS   (DI), Y12, Y10
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y11
 	VFMADD231PS  Y11, Y10, Y0
 	VBROADCASTSS (DX)(BX*1), Y11
@@ -3234,8 +3140,6 @@ unrolledTail:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMASKMOVPS   (DI), Y12, Y10
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y11
 	VFMADD231PS  Y11, Y10, Y5
 	VBROADCASTSS (DX)(BX*1), Y11
@@ -3257,8 +3161,6 @@ restTail:
 
 singleTail:
 	VMASKMOVPS   (DI), Y12, Y10
-	PREFETCHT0   (R10)
-	ADDQ         R11, R10
 	VBROADCASTSS (DX), Y11
 	VFMADD231PS  Y11, Y10, Y0
 	VBROADCASTSS (DX)(BX*1), Y11
@@ -3404,46 +3306,44 @@ TEXT ·tile6x8F32AVX2(SB), NOSPLIT, $0-8
 	MOVQ       56(AX), R8
 	LEAQ       (BX)(BX*2), R9
 	LEAQ       (BX)(BX*4), R10
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R13
-	TESTL      $0x00000fff, R13
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
 	JNZ        ask
-	MOVQ       24(AX), R13
-	MOVQ       64(AX), R14
-	IMUL3Q     $0x06, R14, R15
-	ADDQ       R15, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x06, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R13
-	MOVQ       64(AX), R14
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
 
 start:
 	VXORPS Y0, Y0, Y0
@@ -3465,8 +3365,6 @@ start:
 
 unrolled:
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R11)
-	ADDQ         R12, R11
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -3482,8 +3380,6 @@ unrolled:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R11)
-	ADDQ         R12, R11
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y6
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -3507,8 +3403,6 @@ rest:
 
 single:
 	VMOVUPS      (DI), Y12
-	PREFETCHT0   (R11)
-	ADDQ         R12, R11
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -3528,18 +3422,16 @@ single:
 	JMP          store
 
 tail:
-	MOVQ    80(AX), R13
-	LEAQ    tileMasks<>+0(SB), R14
-	MOVQ    $0x00000010, R15
-	SUBQ    R13, R15
-	VMOVUPS (R14)(R15*4), Y14
+	MOVQ    80(AX), R11
+	LEAQ    tileMasks<>+0(SB), R12
+	MOVQ    $0x00000010, R13
+	SUBQ    R11, R13
+	VMOVUPS (R12)(R13*4), Y14
 	SUBQ    $0x02, CX
 	JLT     restTail
 
 unrolledTail:
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R11)
-	ADDQ         R12, R11
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -3555,8 +3447,6 @@ unrolledTail:
 	ADDQ         SI, DX
 	ADDQ         R8, DI
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R11)
-	ADDQ         R12, R11
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y6
 	VBROADCASTSS (DX)(BX*1), Y13
@@ -3580,8 +3470,6 @@ restTail:
 
 singleTail:
 	VMASKMOVPS   (DI), Y14, Y12
-	PREFETCHT0   (R11)
-	ADDQ         R12, R11
 	VBROADCASTSS (DX), Y13
 	VFMADD231PS  Y13, Y12, Y0
 	VBROADCASTSS (DX)(BX*1), Y13

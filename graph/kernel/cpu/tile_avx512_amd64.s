@@ -5654,26 +5654,24 @@ TEXT ·tile1x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL       $-1, R8
 	BZHIL      R9, R8, R8
 	KMOVW      R8, K1
-	MOVQ       96(AX), R8
-	MOVQ       104(AX), R9
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R10
-	TESTL      $0x00000fff, R10
+	MOVL       64(AX), R8
+	TESTL      $0x00000fff, R8
 	JNZ        ask
-	MOVQ       24(AX), R10
-	MOVQ       64(AX), R11
-	IMUL3Q     $0x01, R11, R11
-	ADDQ       R11, R10
-	PREFETCHT1 (R10)
+	MOVQ       24(AX), R8
+	MOVQ       64(AX), R9
+	IMUL3Q     $0x01, R9, R9
+	ADDQ       R9, R8
+	PREFETCHT1 (R8)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R10
-	MOVQ       64(AX), R11
-	PREFETCHT0 (R10)
+	MOVQ       24(AX), R8
+	MOVQ       64(AX), R9
+	PREFETCHT0 (R8)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -5687,26 +5685,18 @@ start:
 
 unrolled:
 	VMOVUPS          (SI), Z4
-	PREFETCHT0       (R8)
-	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z0
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS          (SI), Z4
-	PREFETCHT0       (R8)
-	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z1
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS          (SI), Z4
-	PREFETCHT0       (R8)
-	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z2
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS          (SI), Z4
-	PREFETCHT0       (R8)
-	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z3
 	ADDQ             BX, DX
 	ADDQ             DI, SI
@@ -5719,8 +5709,6 @@ rest:
 
 single:
 	VMOVUPS          (SI), Z4
-	PREFETCHT0       (R8)
-	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z0
 	ADDQ             BX, DX
 	ADDQ             DI, SI
@@ -5734,26 +5722,18 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (SI), K1, Z4
-	PREFETCHT0       (R8)
-	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z0
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS.Z        (SI), K1, Z4
-	PREFETCHT0       (R8)
-	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z1
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS.Z        (SI), K1, Z4
-	PREFETCHT0       (R8)
-	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z2
 	ADDQ             BX, DX
 	ADDQ             DI, SI
 	VMOVUPS.Z        (SI), K1, Z4
-	PREFETCHT0       (R8)
-	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z3
 	ADDQ             BX, DX
 	ADDQ             DI, SI
@@ -5766,8 +5746,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (SI), K1, Z4
-	PREFETCHT0       (R8)
-	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z0
 	ADDQ             BX, DX
 	ADDQ             DI, SI
@@ -5810,30 +5788,28 @@ TEXT ·tile2x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL       $-1, R9
 	BZHIL      R10, R9, R9
 	KMOVW      R9, K1
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R11
-	TESTL      $0x00000fff, R11
+	MOVL       64(AX), R9
+	TESTL      $0x00000fff, R9
 	JNZ        ask
-	MOVQ       24(AX), R11
-	MOVQ       64(AX), R12
-	IMUL3Q     $0x02, R12, R13
-	ADDQ       R13, R11
-	PREFETCHT1 (R11)
-	ADDQ       R12, R11
-	PREFETCHT1 (R11)
+	MOVQ       24(AX), R9
+	MOVQ       64(AX), R10
+	IMUL3Q     $0x02, R10, R11
+	ADDQ       R11, R9
+	PREFETCHT1 (R9)
+	ADDQ       R10, R9
+	PREFETCHT1 (R9)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R11
-	MOVQ       64(AX), R12
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
+	MOVQ       24(AX), R9
+	MOVQ       64(AX), R10
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -5851,29 +5827,21 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z8
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z8
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z2
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z3
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z8
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z4
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z5
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z8
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z6
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z7
 	ADDQ             SI, DX
@@ -5887,8 +5855,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z8
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	ADDQ             SI, DX
@@ -5903,29 +5869,21 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z8
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z8
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z2
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z3
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z8
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z4
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z5
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z8
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z6
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z7
 	ADDQ             SI, DX
@@ -5939,8 +5897,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z8
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	ADDQ             SI, DX
@@ -5993,34 +5949,32 @@ TEXT ·tile3x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL       $-1, R9
 	BZHIL      R10, R9, R9
 	KMOVW      R9, K1
-	MOVQ       96(AX), R9
-	MOVQ       104(AX), R10
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R11
-	TESTL      $0x00000fff, R11
+	MOVL       64(AX), R9
+	TESTL      $0x00000fff, R9
 	JNZ        ask
-	MOVQ       24(AX), R11
-	MOVQ       64(AX), R12
-	IMUL3Q     $0x03, R12, R13
-	ADDQ       R13, R11
-	PREFETCHT1 (R11)
-	ADDQ       R12, R11
-	PREFETCHT1 (R11)
-	ADDQ       R12, R11
-	PREFETCHT1 (R11)
+	MOVQ       24(AX), R9
+	MOVQ       64(AX), R10
+	IMUL3Q     $0x03, R10, R11
+	ADDQ       R11, R9
+	PREFETCHT1 (R9)
+	ADDQ       R10, R9
+	PREFETCHT1 (R9)
+	ADDQ       R10, R9
+	PREFETCHT1 (R9)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R11
-	MOVQ       64(AX), R12
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
-	ADDQ       R12, R11
-	PREFETCHT0 (R11)
+	MOVQ       24(AX), R9
+	MOVQ       64(AX), R10
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -6036,16 +5990,12 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z6
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z6
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z3
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z4
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z5
@@ -6060,8 +6010,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z6
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6077,16 +6025,12 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z6
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z6
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z3
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z4
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z5
@@ -6101,8 +6045,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z6
-	PREFETCHT0       (R9)
-	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6160,38 +6102,36 @@ TEXT ·tile4x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL       $-1, R10
 	BZHIL      R11, R10, R10
 	KMOVW      R10, K1
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R12
-	TESTL      $0x00000fff, R12
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
 	JNZ        ask
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	IMUL3Q     $0x04, R13, R14
-	ADDQ       R14, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x04, R11, R12
+	ADDQ       R12, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -6209,8 +6149,6 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z8
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -6218,8 +6156,6 @@ unrolled:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z8
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z4
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z5
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z6
@@ -6235,8 +6171,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z8
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -6253,8 +6187,6 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z8
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -6262,8 +6194,6 @@ unrolledTail:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z8
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z4
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z5
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z6
@@ -6279,8 +6209,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z8
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -6346,42 +6274,40 @@ TEXT ·tile5x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL       $-1, R10
 	BZHIL      R11, R10, R10
 	KMOVW      R10, K1
-	MOVQ       96(AX), R10
-	MOVQ       104(AX), R11
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R12
-	TESTL      $0x00000fff, R12
+	MOVL       64(AX), R10
+	TESTL      $0x00000fff, R10
 	JNZ        ask
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	IMUL3Q     $0x05, R13, R14
-	ADDQ       R14, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
-	ADDQ       R13, R12
-	PREFETCHT1 (R12)
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	IMUL3Q     $0x05, R11, R12
+	ADDQ       R12, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
+	ADDQ       R11, R10
+	PREFETCHT1 (R10)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R12
-	MOVQ       64(AX), R13
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
-	ADDQ       R13, R12
-	PREFETCHT0 (R12)
+	MOVQ       24(AX), R10
+	MOVQ       64(AX), R11
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -6396,8 +6322,6 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z5
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -6406,8 +6330,6 @@ unrolled:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z5
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -6424,8 +6346,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z5
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -6443,8 +6363,6 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z5
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -6453,8 +6371,6 @@ unrolledTail:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z5
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -6471,8 +6387,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z5
-	PREFETCHT0       (R10)
-	ADDQ             R11, R10
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z5, Z2
@@ -6542,46 +6456,44 @@ TEXT ·tile6x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL       $-1, R11
 	BZHIL      R12, R11, R11
 	KMOVW      R11, K1
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R13
-	TESTL      $0x00000fff, R13
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
 	JNZ        ask
-	MOVQ       24(AX), R13
-	MOVQ       64(AX), R14
-	IMUL3Q     $0x06, R14, R15
-	ADDQ       R15, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x06, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R13
-	MOVQ       64(AX), R14
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -6597,8 +6509,6 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z6
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6608,8 +6518,6 @@ unrolled:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z6
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6627,8 +6535,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z6
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6647,8 +6553,6 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z6
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6658,8 +6562,6 @@ unrolledTail:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z6
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6677,8 +6579,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z6
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z6, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z6, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z6, Z2
@@ -6755,50 +6655,48 @@ TEXT ·tile7x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVL       $-1, R11
 	BZHIL      R12, R11, R11
 	KMOVW      R11, K1
-	MOVQ       96(AX), R11
-	MOVQ       104(AX), R12
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R13
-	TESTL      $0x00000fff, R13
+	MOVL       64(AX), R11
+	TESTL      $0x00000fff, R11
 	JNZ        ask
-	MOVQ       24(AX), R13
-	MOVQ       64(AX), R14
-	IMUL3Q     $0x07, R14, R15
-	ADDQ       R15, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
-	ADDQ       R14, R13
-	PREFETCHT1 (R13)
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	IMUL3Q     $0x07, R12, R13
+	ADDQ       R13, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
+	ADDQ       R12, R11
+	PREFETCHT1 (R11)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R13
-	MOVQ       64(AX), R14
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
-	ADDQ       R14, R13
-	PREFETCHT0 (R13)
+	MOVQ       24(AX), R11
+	MOVQ       64(AX), R12
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -6815,8 +6713,6 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z7
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6827,8 +6723,6 @@ unrolled:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z7
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6847,8 +6741,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z7
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6868,8 +6760,6 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z7
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6880,8 +6770,6 @@ unrolledTail:
 	ADDQ             SI, DX
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z7
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6900,8 +6788,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z7
-	PREFETCHT0       (R11)
-	ADDQ             R12, R11
 	VFMADD231PS.BCST (DX), Z7, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z7, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z7, Z2
@@ -6971,7 +6857,7 @@ write:
 
 // func tile8x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile8x16F32AVX512(SB), NOSPLIT, $8-8
+TEXT ·tile8x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
@@ -6987,54 +6873,52 @@ TEXT ·tile8x16F32AVX512(SB), NOSPLIT, $8-8
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R14
-	TESTL      $0x00000fff, R14
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
 	JNZ        ask
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	IMUL3Q     $0x08, R15, BP
-	ADDQ       BP, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x08, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -7052,8 +6936,6 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z8
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -7066,8 +6948,6 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z8
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -7088,8 +6968,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z8
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -7111,8 +6989,6 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z8
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -7125,8 +7001,6 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z8
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -7147,8 +7021,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z8
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z8, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z8, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z8, Z2
@@ -7226,7 +7098,7 @@ write:
 
 // func tile9x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile9x16F32AVX512(SB), NOSPLIT, $8-8
+TEXT ·tile9x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
@@ -7242,58 +7114,56 @@ TEXT ·tile9x16F32AVX512(SB), NOSPLIT, $8-8
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R14
-	TESTL      $0x00000fff, R14
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
 	JNZ        ask
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	IMUL3Q     $0x09, R15, BP
-	ADDQ       BP, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x09, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -7312,8 +7182,6 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z9
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -7327,8 +7195,6 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z9
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -7350,8 +7216,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z9
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -7374,8 +7238,6 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z9
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -7389,8 +7251,6 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z9
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -7412,8 +7272,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z9
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z9, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z9, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z9, Z2
@@ -7498,7 +7356,7 @@ write:
 
 // func tile10x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile10x16F32AVX512(SB), NOSPLIT, $8-8
+TEXT ·tile10x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
@@ -7514,62 +7372,60 @@ TEXT ·tile10x16F32AVX512(SB), NOSPLIT, $8-8
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R14
-	TESTL      $0x00000fff, R14
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
 	JNZ        ask
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	IMUL3Q     $0x0a, R15, BP
-	ADDQ       BP, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x0a, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -7589,8 +7445,6 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z10
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -7605,8 +7459,6 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z10
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -7629,8 +7481,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z10
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -7654,8 +7504,6 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z10
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -7670,8 +7518,6 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z10
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -7694,8 +7540,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z10
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z10, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z10, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z10, Z2
@@ -7787,7 +7631,7 @@ write:
 
 // func tile11x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile11x16F32AVX512(SB), NOSPLIT, $8-8
+TEXT ·tile11x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
@@ -7803,66 +7647,64 @@ TEXT ·tile11x16F32AVX512(SB), NOSPLIT, $8-8
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R14
-	TESTL      $0x00000fff, R14
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
 	JNZ        ask
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	IMUL3Q     $0x0b, R15, BP
-	ADDQ       BP, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x0b, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -7883,8 +7725,6 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z11
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -7900,8 +7740,6 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z11
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -7925,8 +7763,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z11
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -7951,8 +7787,6 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z11
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -7968,8 +7802,6 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z11
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -7993,8 +7825,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z11
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z11, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z11, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z11, Z2
@@ -8093,7 +7923,7 @@ write:
 
 // func tile12x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile12x16F32AVX512(SB), NOSPLIT, $8-8
+TEXT ·tile12x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
@@ -8109,70 +7939,68 @@ TEXT ·tile12x16F32AVX512(SB), NOSPLIT, $8-8
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R14
-	TESTL      $0x00000fff, R14
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
 	JNZ        ask
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	IMUL3Q     $0x0c, R15, BP
-	ADDQ       BP, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x0c, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -8194,8 +8022,6 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z12
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -8212,8 +8038,6 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z12
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -8238,8 +8062,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z12
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -8265,8 +8087,6 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z12
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -8283,8 +8103,6 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z12
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -8309,8 +8127,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z12
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z12, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z12, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z12, Z2
@@ -8416,7 +8232,7 @@ write:
 
 // func tile13x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile13x16F32AVX512(SB), NOSPLIT, $8-8
+TEXT ·tile13x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
@@ -8432,74 +8248,72 @@ TEXT ·tile13x16F32AVX512(SB), NOSPLIT, $8-8
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R14
-	TESTL      $0x00000fff, R14
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
 	JNZ        ask
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	IMUL3Q     $0x0d, R15, BP
-	ADDQ       BP, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x0d, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -8522,8 +8336,6 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z13
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -8541,8 +8353,6 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z13
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -8568,8 +8378,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z13
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -8596,8 +8404,6 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z13
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -8615,8 +8421,6 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z13
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -8642,8 +8446,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z13
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z13, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z13, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z13, Z2
@@ -8756,7 +8558,7 @@ write:
 
 // func tile14x16F32AVX512(t *byte)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·tile14x16F32AVX512(SB), NOSPLIT, $8-8
+TEXT ·tile14x16F32AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), CX
 	MOVQ       8(AX), DX
@@ -8772,78 +8574,76 @@ TEXT ·tile14x16F32AVX512(SB), NOSPLIT, $8-8
 	MOVL       $-1, R12
 	BZHIL      R13, R12, R12
 	KMOVW      R12, K1
-	MOVQ       96(AX), R12
-	MOVQ       104(AX), R13
 	CMPQ       CX, $0x10
 	JLT        start
 	CMPQ       CX, $0x20
 	JGE        ask
-	MOVL       64(AX), R14
-	TESTL      $0x00000fff, R14
+	MOVL       64(AX), R12
+	TESTL      $0x00000fff, R12
 	JNZ        ask
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	IMUL3Q     $0x0e, R15, BP
-	ADDQ       BP, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
-	ADDQ       R15, R14
-	PREFETCHT1 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	IMUL3Q     $0x0e, R13, R14
+	ADDQ       R14, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
+	ADDQ       R13, R12
+	PREFETCHT1 (R12)
 	JMP        start
 
 ask:
-	MOVQ       24(AX), R14
-	MOVQ       64(AX), R15
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
-	ADDQ       R15, R14
-	PREFETCHT0 (R14)
+	MOVQ       24(AX), R12
+	MOVQ       64(AX), R13
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
 	VPXORD Z0, Z0, Z0
@@ -8867,8 +8667,6 @@ start:
 
 unrolled:
 	VMOVUPS          (DI), Z14
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2
@@ -8887,8 +8685,6 @@ unrolled:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS          (DI), Z14
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2
@@ -8915,8 +8711,6 @@ rest:
 
 single:
 	VMOVUPS          (DI), Z14
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2
@@ -8944,8 +8738,6 @@ tail:
 
 unrolledTail:
 	VMOVUPS.Z        (DI), K1, Z14
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2
@@ -8964,8 +8756,6 @@ unrolledTail:
 	ADDQ             SI, R11
 	ADDQ             R8, DI
 	VMOVUPS.Z        (DI), K1, Z14
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2
@@ -8992,8 +8782,6 @@ restTail:
 
 singleTail:
 	VMOVUPS.Z        (DI), K1, Z14
-	PREFETCHT0       (R12)
-	ADDQ             R13, R12
 	VFMADD231PS.BCST (DX), Z14, Z0
 	VFMADD231PS.BCST (DX)(BX*1), Z14, Z1
 	VFMADD231PS.BCST (DX)(BX*2), Z14, Z2

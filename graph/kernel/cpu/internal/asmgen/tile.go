@@ -78,7 +78,9 @@ func (g *tileGen) text(name string) {
 	if g.lanes == 16 && g.b == f32 {
 		g.masks()
 	}
-	g.ahead, g.stepAhead = g.loadField(tilePrefetch), g.loadField(tilePrefetchStep)
+	if g.vecs > 1 {
+		g.ahead, g.stepAhead = g.loadField(tilePrefetch), g.loadField(tilePrefetchStep)
+	}
 	g.prefetchC()
 	g.loop()
 	g.storeC()
@@ -251,8 +253,11 @@ func (g *tileGen) step(set int, loadB func(mem operand.Mem, v int)) {
 	g.ADDQ(g.ldb, g.bPtr)
 }
 
-// prefetchAhead asks for as much as a row of B has of what the caller says.
+// prefetchAhead asks for as much as a row of B has of what the caller says. Narrow tiles gained nothing from it.
 func (g *tileGen) prefetchAhead() {
+	if g.vecs == 1 {
+		return
+	}
 	for line := 0; line < g.vecs*g.lanes*g.b.bytes; line += 64 {
 		g.PREFETCHT0(operand.Mem{Base: g.ahead, Disp: line})
 	}
